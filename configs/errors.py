@@ -1,0 +1,169 @@
+"""Every error that a person may see, as one tree.
+
+    MantaError
+    +-- BadRequest            the request is wrong (a client can mend it)
+    |   +-- PayloadTooLarge
+    |   +-- UnsupportedParameter
+    |   +-- ContextTooLong
+    +-- Unauthorized          no key, or a wrong one
+    +-- Forbidden             a key that may not do this
+    +-- NotFound
+    |   +-- ModelNotFound
+    |   +-- RouteNotFound
+    +-- MethodNotAllowed
+    +-- Conflict              it exists already, or its version moved on
+    +-- Overloaded            a limit of ours is reached; try again later
+    +-- Unavailable           a part is down or still starting; try again later
+    |   +-- ModelStarting
+    |   +-- EngineDied        a replica ended while it worked on this request
+    +-- TimedOut              a deadline of ours passed
+    +-- Internal              a fault of ours; the log has the rest
+    +-- ConfigurationError    the operator's file, flags or environment (never sent to a client)
+
+Each class has a stable `code` and `kind` and no HTTP status: `api/errors.py` is the only place that knows those. All
+cross process borders, so all survive pickling. Messages are written for the person who reads them and carry no text of
+the exception that caused them.
+"""
+
+from typing import Any, ClassVar
+
+
+class MantaError(Exception):
+    """Base of all expected errors.
+
+    `param` names the request field that is wrong; `retry_after_s` tells when a new try makes sense.
+    """
+
+    kind: ClassVar[str] = "server_error"
+    code: ClassVar[str | None] = None
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep the keyword arguments when the error crosses a process border."""
+        return _rebuild, (type(self), self.message, self.param, self.retry_after_s)
+
+
+def _rebuild(cls: type[MantaError], message: str, param: str | None, retry_after_s: float | None) -> MantaError:
+    return cls(message, param=param, retry_after_s=retry_after_s)
+
+
+class BadRequest(MantaError):
+    """The request is malformed or out of range."""
+
+    kind = "invalid_request_error"
+
+
+class PayloadTooLarge(BadRequest):
+    """The body is larger or deeper than the gate lets through."""
+
+    code = "request_too_large"
+
+
+class UnsupportedParameter(BadRequest):
+    """A field of OpenAI's contract that this installation cannot honour, or one it does not know."""
+
+    code = "unsupported_parameter"
+
+
+class ContextTooLong(BadRequest):
+    """The prompt (with the tokens asked for) does not fit the model's window."""
+
+    code = "context_length_exceeded"
+
+
+class Unauthorized(MantaError):
+    """No key, or one that is unknown, expired or revoked."""
+
+    kind = "authentication_error"
+    code = "invalid_api_key"
+
+
+class Forbidden(MantaError):
+    """The key is good but may not do this."""
+
+    kind = "permission_error"
+    code = "forbidden"
+
+
+class NotFound(MantaError):
+    """No such thing, or it belongs to somebody else."""
+
+    kind = "invalid_request_error"
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No model of that name is configured."""
+
+    code = "model_not_found"
+
+
+class RouteNotFound(NotFound):
+    """No such path."""
+
+    code = "unknown_url"
+
+
+class MethodNotAllowed(MantaError):
+    """The path exists, the method does not."""
+
+    kind = "invalid_request_error"
+    code = "method_not_allowed"
+
+
+class Conflict(MantaError):
+    """It exists already, or changed since it was read."""
+
+    kind = "invalid_request_error"
+    code = "conflict"
+
+
+class Overloaded(MantaError):
+    """A queue is full; nothing was started."""
+
+    kind = "overloaded_error"
+    code = "overloaded"
+
+
+class Unavailable(MantaError):
+    """A part that this request needs is down."""
+
+    kind = "service_unavailable_error"
+    code = "service_unavailable"
+
+
+class ModelStarting(Unavailable):
+    """The model is known but no replica of it is ready yet."""
+
+    code = "model_starting"
+
+
+class EngineDied(Unavailable):
+    """The replica that worked on this request ended; what was sent so far is all there is."""
+
+    code = "engine_died"
+
+
+class TimedOut(MantaError):
+    """A deadline passed: first token, between tokens, or the whole answer."""
+
+    kind = "timeout_error"
+    code = "timeout"
+
+
+class Internal(MantaError):
+    """A fault of ours. The client gets the request id, the log gets the rest."""
+
+    code = "internal_error"
+
+
+class ConfigurationError(MantaError):
+    """The operator's file, flags or environment. The message names the place and how to mend it."""
+
+    kind = "configuration_error"
+    code = "configuration_error"
