@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 
 class Autoscaling(Spec):
-    """Ray Serve's autoscaling keys, by their own names. `min_replicas: 0` sleeps when idle and holds the first request."""
+    """Ray Serve's autoscaling keys, by their own names. `min_replicas: 0` sleeps when idle."""
 
     min_replicas: int = Field(1, ge=0, le=1000)
     max_replicas: int = Field(1, ge=1, le=1000)
