@@ -2,22 +2,48 @@
 
 Engine keys keep vLLM's spelling, autoscaling keys Ray Serve's, and the model list follows LiteLLM's shape, so that what
 a reader knows from those projects holds here. This file does not know where a value came from (see `configs.catalog`).
+Each field's description is its line in `docs/configuration.md` and in `configs/schema.json`.
 """
 
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
-Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
+from configs import engine_args, forms
+from configs.faults import Fault, refuse
+from configs.frozen import FrozenDict, freeze, thaw
+from configs.wording import sentence
+
+
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        message = "its ~ names no home folder"
+        raise ValueError(message) from error
+
+
+ModelName = Annotated[str, StringConstraints(pattern=forms.MODEL_NAME)]
+Origin = Annotated[str, StringConstraints(pattern=forms.ORIGIN)]
+LocalPath = Annotated[Path, AfterValidator(_at_home)]
 
 
 class Spec(BaseModel):
     """Base of every shape: unknown keys are errors and values never change after the start."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Kind(StrEnum):
@@ -29,39 +55,73 @@ class Kind(StrEnum):
 
 
 class Autoscaling(Spec):
-    """Ray Serve's autoscaling keys, by their own names. `min_replicas: 0` sleeps when idle."""
+    """Ray Serve's autoscaling keys. `min_replicas: 0` sleeps when idle and holds the first request while it wakes."""
 
-    min_replicas: int = Field(1, ge=0, le=1000)
-    max_replicas: int = Field(1, ge=1, le=1000)
-    initial_replicas: int | None = Field(None, ge=0, le=1000)
-    target_ongoing_requests: float = Field(64.0, gt=0)
-    upscale_delay_s: float = Field(5.0, ge=0)
-    downscale_delay_s: float = Field(300.0, ge=0)
-    downscale_to_zero_delay_s: float | None = Field(None, ge=0)
-    metrics_interval_s: float = Field(2.0, gt=0)
-    look_back_period_s: float = Field(10.0, gt=0)
+    min_replicas: int = Field(1, ge=0, le=1000, description="replicas kept when nothing happens; 0 frees everything")
+    max_replicas: int = Field(1, ge=1, le=1000, description="replicas under load")
+    initial_replicas: int | None = Field(
+        None, ge=0, le=1000, description="replicas at the start; unset: `min_replicas`"
+    )
+    target_ongoing_requests: float = Field(64.0, gt=0, description="requests in flight that one replica should carry")
+    upscale_delay_s: float = Field(5.0, ge=0, description="seconds that load must last before a replica is added")
+    downscale_delay_s: float = Field(300.0, ge=0, description="seconds of less load before a replica is removed")
+    downscale_to_zero_delay_s: float | None = Field(
+        None, ge=0, description="idle seconds before the last replica goes; unset: `downscale_delay_s`"
+    )
+    metrics_interval_s: float = Field(2.0, gt=0, description="seconds between two load reports of a replica")
+    look_back_period_s: float = Field(10.0, gt=0, description="seconds over which load is averaged")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.min_replicas > self.max_replicas:
-            msg = f"min_replicas ({self.min_replicas}) is above max_replicas ({self.max_replicas})"
-            raise ValueError(msg)
+        low, high, first = self.min_replicas, self.max_replicas, self.initial_replicas
+        if low > high:
+            refuse([Fault(("min_replicas",), f"'min_replicas' ({low}) is above 'max_replicas' ({high})")])
+        if first is not None and not low <= first <= high:
+            text = f"'initial_replicas' ({first}) is not between 'min_replicas' ({low}) and 'max_replicas' ({high})"
+            refuse([Fault(("initial_replicas",), text)])
         return self
 
 
 class ActorOptions(Spec):
     """Ray's resource keys for one replica. CPUs are tickets, not cores: ask for fractions."""
 
-    num_cpus: float = Field(0.1, ge=0)
-    num_gpus: float = Field(0.0, ge=0)
+    num_cpus: float = Field(0.1, ge=0, description="CPU tickets reserved for placement")
+    num_gpus: float = Field(0.0, ge=0, description="GPUs reserved; a fraction shares one")
     memory: int | None = Field(None, ge=1, description="bytes reserved for placement")
+
+
+class EncoderEngine(Spec):
+    """What embedding and rerank models share: how texts are batched and where the model runs."""
+
+    max_batch_tokens: int = Field(16384, ge=1, description="most tokens, padding included, in one forward pass")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU where there is one")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="number format of the weights")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads of one replica; unset: as torch decides")
+
+
+class EmbeddingEngine(EncoderEngine):
+    """The `engine:` keys of a model of `kind: embedding`."""
+
+    normalize: bool = Field(True, description="scale vectors to length 1, so that dot product and cosine agree")
+    query_prefix: str | None = Field(None, max_length=4096, description="put before a text that is a query")
+    document_prefix: str | None = Field(None, max_length=4096, description="put before a text that is a document")
+
+
+class RerankEngine(EncoderEngine):
+    """The `engine:` keys of a model of `kind: rerank`."""
+
+
+ENCODER_ENGINES: dict[Kind, type[EncoderEngine]] = {Kind.EMBEDDING: EmbeddingEngine, Kind.RERANK: RerankEngine}
 
 
 class ModelParams(Spec):
     """Where a model comes from: `backend/source`, the source being a bundled name, a folder or a hub id."""
 
     model: str = Field(
-        min_length=3, max_length=512, examples=["vllm/starter", "sentence_transformers/all-MiniLM-L6-v2"]
+        min_length=3,
+        max_length=512,
+        examples=["vllm/starter", "sentence_transformers/all-MiniLM-L6-v2"],
+        description="`backend/source`; the source is a bundled name, an absolute folder (so two slashes) or a hub id",
     )
 
     @property
@@ -77,81 +137,139 @@ class ModelParams(Spec):
     @model_validator(mode="after")
     def _both_parts(self) -> Self:
         if not self.backend or not self.source:
-            msg = f"{self.model!r} needs the form backend/source, for example 'vllm/Qwen/Qwen3-0.6B'"
-            raise ValueError(msg)
+            text = f"{self.model!r} needs the form backend/source, for example 'vllm/Qwen/Qwen3-0.6B'"
+            refuse([Fault(("model",), text)])
         return self
 
 
 class LoraAdapter(Spec):
     """One adapter that is served under its own name beside its base model."""
 
-    name: ModelName
-    path: Path
+    name: ModelName = Field(description="the name by which clients ask for it")
+    path: LocalPath = Field(description="folder of the adapter (PEFT layout, safetensors)")
 
 
 class ModelSpec(Spec):
     """One model that clients can name: its source, its engine's arguments and how it scales."""
 
-    model_name: ModelName
-    kind: Kind = Kind.CHAT
-    params: ModelParams
-    engine: dict[str, Any] = Field(default_factory=dict, description="engine arguments by vLLM's own names")
-    adapters: tuple[LoraAdapter, ...] = ()
-    autoscaling: Autoscaling = Autoscaling()
-    ray_actor_options: ActorOptions = ActorOptions()
+    model_name: ModelName = Field(description="the name by which clients ask for it")
+    kind: Kind = Field(Kind.CHAT, description="what it answers")
+    params: ModelParams = Field(description="where it comes from")
+    engine: dict[str, Any] = Field(
+        default_factory=FrozenDict[Any],
+        description="engine arguments: vLLM's own names for chat, the keys below for embedding and rerank",
+    )
+    adapters: tuple[LoraAdapter, ...] = Field((), description="LoRA adapters served beside it (chat only)")
+    autoscaling: Autoscaling = Field(Autoscaling(), description="how many replicas")
+    ray_actor_options: ActorOptions = Field(ActorOptions(), description="what one replica takes")
     max_ongoing_requests: int = Field(1024, ge=1, description="per replica; what is above waits in the ingress")
     max_queued_requests: int = Field(
         2048, ge=-1, description="per ingress replica; -1 is no limit, what is above is refused"
     )
     start_timeout_s: float = Field(1800.0, gt=0, description="how long a first request may wait for a replica")
 
+    @field_validator("engine")
+    @classmethod
+    def _known_arguments(cls, engine: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        kind, params = info.data.get("kind"), info.data.get("params")
+        if kind in ENCODER_ENGINES:
+            refuse(_encoder_faults(ENCODER_ENGINES[kind], engine))
+        elif kind is Kind.CHAT and params is not None and params.backend == "vllm":
+            refuse(engine_args.check(engine))
+        return freeze(engine)
+
+    @field_validator("adapters")
+    @classmethod
+    def _chat_only(cls, adapters: tuple[LoraAdapter, ...], info: ValidationInfo) -> tuple[LoraAdapter, ...]:
+        if adapters and info.data.get("kind") in ENCODER_ENGINES:
+            refuse([Fault((), "'adapters' are for models of kind 'chat'")])
+        return adapters
+
+    @property
+    def engine_arguments(self) -> dict[str, Any]:
+        """The `engine:` keys as plain, changeable values, for the library that takes them."""
+        return thaw(self.engine)
+
+    @property
+    def embedding_engine(self) -> EmbeddingEngine:
+        """The `engine:` keys of an embedding model, defaults filled in."""
+        return EmbeddingEngine.model_validate(self.engine)
+
+    @property
+    def rerank_engine(self) -> RerankEngine:
+        """The `engine:` keys of a rerank model, defaults filled in."""
+        return RerankEngine.model_validate(self.engine)
+
+
+def _encoder_faults(shape: type[EncoderEngine], engine: dict[str, Any]) -> list[Fault]:
+    try:
+        shape.model_validate(engine, strict=True)
+    except ValidationError as error:
+        return [
+            Fault(each["loc"], sentence(dict(each), shape.model_fields), on_key=each["type"] == "extra_forbidden")
+            for each in error.errors(include_url=False)
+        ]
+    return []
+
 
 class SearchSpec(Spec):
     """The FAISS deployment. One replica until replicas can follow a change feed (a second one would miss writes)."""
 
-    enabled: bool = True
-    max_replicas: Literal[1] = 1
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    ray_actor_options: ActorOptions = ActorOptions()
+    enabled: bool = Field(True, description="whether vector search runs")
+    max_replicas: Literal[1] = Field(1, description="1 until replicas can follow a change feed")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="where the index lives; `auto` takes a free GPU")
+    ray_actor_options: ActorOptions = Field(ActorOptions(), description="what the replica takes")
 
 
 class IngressSpec(Spec):
     """The front door: how many replicas share the port and what one request may weigh."""
 
-    num_replicas: int = Field(1, ge=1, le=64)
-    max_body_bytes: int = Field(8 * 2**20, ge=1024)
-    max_json_depth: int = Field(64, ge=8, le=512)
-    keep_alive_s: int = Field(75, ge=1)
-    first_token_timeout_s: float = Field(300.0, gt=0)
-    stall_timeout_s: float = Field(120.0, gt=0, description="between two tokens")
-    total_timeout_s: float = Field(3600.0, gt=0)
-    drain_timeout_s: float = Field(60.0, ge=0)
+    num_replicas: int = Field(1, ge=1, le=64, description="processes that share the port")
+    max_body_bytes: int = Field(8 * 2**20, ge=1024, description="largest request body")
+    max_json_depth: int = Field(64, ge=8, le=512, description="deepest nesting of a JSON body")
+    keep_alive_s: int = Field(75, ge=1, description="idle seconds before a connection is closed")
+    first_token_timeout_s: float = Field(300.0, gt=0, description="longest wait for the first token")
+    stall_timeout_s: float = Field(120.0, gt=0, description="longest wait between two tokens")
+    total_timeout_s: float = Field(3600.0, gt=0, description="longest answer")
+    drain_timeout_s: float = Field(60.0, ge=0, description="how long running answers may go on when it stops")
 
 
 class GeneralSettings(Spec):
     """What concerns the whole installation."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
-    data_dir: Path | None = Field(None, description="default: /var/lib/manta for root, else $XDG_DATA_HOME/manta")
-    public_url: Origin | None = None
-    allowed_hosts: tuple[str, ...] = ()
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    host: str = Field("127.0.0.1", min_length=1, max_length=255, description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    data_dir: LocalPath | None = Field(
+        None, description="where everything is kept; unset: /var/lib/manta for root, else $XDG_DATA_HOME/manta"
+    )
+    public_url: Origin | None = Field(None, description="how clients outside reach it, without a path")
+    allowed_hosts: tuple[str, ...] = Field((), description="further host names that requests may name")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line logged")
 
 
 class Configuration(Spec):
     """The whole file."""
 
-    model_list: tuple[ModelSpec, ...] = ()
-    search: SearchSpec = SearchSpec()
-    ingress: IngressSpec = IngressSpec()
-    general_settings: GeneralSettings = GeneralSettings()
+    model_list: tuple[ModelSpec, ...] = Field((), description="the models to serve")
+    search: SearchSpec = Field(SearchSpec(), description="vector search")
+    ingress: IngressSpec = Field(IngressSpec(), description="the front door")
+    general_settings: GeneralSettings = Field(GeneralSettings(), description="the whole installation")
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
-        names = [spec.model_name for spec in self.model_list]
-        names += [adapter.name for spec in self.model_list for adapter in spec.adapters]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            msg = f"model_name {twice[0]!r} stands twice; give every model a name of its own"
-            raise ValueError(msg)
+        refuse(_repeated_names(self.model_list))
         return self
+
+
+def _repeated_names(models: tuple[ModelSpec, ...]) -> list[Fault]:
+    seen: set[str] = set()
+    faults: list[Fault] = []
+    for index, spec in enumerate(models):
+        places: list[tuple[str, tuple[str | int, ...]]] = [(spec.model_name, ("model_name",))]
+        places += [(adapter.name, ("adapters", number, "name")) for number, adapter in enumerate(spec.adapters)]
+        for name, path in places:
+            if name in seen:
+                text = f"model_name {name!r} stands twice; give every model a name of its own"
+                faults.append(Fault(("model_list", index, *path), text))
+            seen.add(name)
+    return faults

@@ -1,0 +1,107 @@
+"""What comes from the environment or `.env` only: addresses with passwords, tokens, where the YAML and the data are.
+
+Everything else stands in the YAML (`configs.specs`), whose keys `MANTA__SECTION__KEY` overrides. Each secret may also
+come from a file named by `<NAME>_FILE`. Secrets are `SecretStr` and appear in no message.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from configs.environment import Variable, Variables, secret
+from configs.origin import Origin
+from configs.problems import Problem, Refused
+from configs.suggest import any_of
+from configs.yaml_source import is_clean
+
+
+def _with_scheme(*schemes: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            message = f"it must begin with {any_of([f'{scheme}://' for scheme in schemes])}"
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
+
+
+class Settings(BaseSettings):
+    """The environment's own settings, read by `read`; frozen."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: Annotated[SecretStr, _with_scheme("postgresql", "postgresql+psycopg", "postgres")] | None = Field(
+        None, description="PostgreSQL to use; unset: one of its own in the data directory"
+    )
+    redis_url: Annotated[SecretStr, _with_scheme("redis", "rediss", "unix", "valkey", "valkeys")] | None = Field(
+        None, description="Valkey or Redis to use; unset: one of its own in the data directory"
+    )
+    hf_token: SecretStr | None = Field(None, description="token for gated or private models of the Hugging Face hub")
+    hf_home: Path | None = Field(None, description="folder of Hugging Face's caches")
+    hf_hub_offline: bool = Field(False, description="never ask the hub; take what is in the cache")
+    manta_config: Path | None = Field(None, description="the YAML to read when no `--config` is given")
+    manta_data_dir: Path | None = Field(None, description="short for `MANTA__GENERAL_SETTINGS__DATA_DIR`")
+    manta_api_key: SecretStr | None = Field(None, description="key that the command line sends as a client")
+    manta_base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = Field(
+        None, description="server that the command line talks to, for example http://127.0.0.1:8000/v1"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  (pydantic-settings' signature)
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `read` hands in: it reads the same sources, but knows `_FILE` and remembers the places."""
+        return (init_settings,)
+
+
+NAMES: tuple[str, ...] = tuple(name.upper() for name in Settings.model_fields)
+SECRETS: tuple[str, ...] = ("DATABASE_URL", "REDIS_URL", "HF_TOKEN", "MANTA_API_KEY")
+
+
+def read(levels: list[Variables]) -> tuple[Settings | None, dict[str, Origin], list[Problem]]:
+    """The settings with the origin of each that is set, or the problems. `levels`: strongest first."""
+    problems: list[Problem] = []
+    found = dict(_strongest(levels, problems))
+    try:
+        settings = Settings.model_validate({name.lower(): variable.text for name, variable in found.items()})
+    except ValidationError as error:
+        problems += [_problem(dict(each), found) for each in error.errors(include_url=False, include_input=False)]
+        return None, {}, problems
+    origins = {name: variable.spot.origin for name, variable in found.items()}
+    return (None if problems else settings), origins, problems
+
+
+def _strongest(levels: list[Variables], problems: list[Problem]) -> Iterator[tuple[str, Variable]]:
+    for name in NAMES:
+        for variables in levels:
+            try:
+                variable = secret(name, variables) if name in SECRETS else variables.get(name)
+            except Refused as refused:
+                problems.append(refused.problem)
+                break
+            if variable is not None and is_clean(variable.text):
+                yield name, variable
+            elif variable is not None:
+                problems.append(Problem(variable.spot, "its value is not UTF-8 text"))
+            if variable is not None:
+                break
+
+
+WANTED = {
+    "bool_parsing": "it must be true or false",
+    "string_pattern_mismatch": "it must begin with http:// or https://",
+}
+
+
+def _problem(error: dict[str, Any], found: Variables) -> Problem:
+    own = error.get("ctx", {}).get("error")
+    variable = found[str(error["loc"][0]).upper()]
+    return Problem(variable.spot, str(own) if own else WANTED.get(error["type"], error["msg"]))
