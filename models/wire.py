@@ -60,7 +60,12 @@ class Reply(Protocol):
 
 
 class Backend(Protocol):
-    """A loaded model that answers calls. Plugins under `models/` create one from a `ModelSpec`."""
+    """A loaded model that answers calls. Plugins under `models/` create one from a `ModelSpec`.
+
+    `on_death` is called when the model can never answer again, for example because its engine process ended.
+    """
+
+    on_death: Callable[[], object] | None
 
     async def start(self, report: Callable[[str], None]) -> None:
         """Load and warm up, naming each phase to `report`; raises a MantaError that says what to mend."""

@@ -49,7 +49,7 @@ class VllmBackend:
         self._layer: OpenAILayer | None = None
         self._window = 0
         self._background: set[asyncio.Task[Any]] = set()
-        self.on_death: Callable[[], None] | None = None
+        self.on_death: Callable[[], object] | None = None
 
     async def start(self, report: Callable[[str], None]) -> None:
         """See `models.wire.Backend`; the loop stands still while the engine core loads."""

@@ -1,0 +1,76 @@
+"""What every process of a running cluster must know, in one file that only its owner can read.
+
+The launcher (or a mounted secret on Kubernetes) writes it; MANTA_CLUSTER names it. So no secret stands in an
+environment or on a command line, and every replica sees the same frozen configuration.
+"""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, field_serializer
+
+from configs.errors import ConfigurationError
+from configs.specs import Configuration, Spec
+
+VARIABLE = "MANTA_CLUSTER"
+
+
+class Cluster(Spec):
+    """Addresses, secrets and the configuration."""
+
+    data_dir: Path
+    database_url: SecretStr = Field(description="as the application's role")
+    redis_url: SecretStr
+    link_secret: SecretStr
+    link_certificate: Path | None = Field(None, description="needed as soon as there is a second machine")
+    link_key: Path | None = None
+    port_socket: Path | None = Field(None, description="where the launcher hands over the front port")
+    configuration: Configuration
+
+    @field_serializer("database_url", "redis_url", "link_secret", when_used="json")
+    def _reveal(self, value: SecretStr) -> str:
+        return value.get_secret_value()
+
+    @property
+    def link_tls(self) -> tuple[Path, Path]:
+        """Certificate and key for links between machines.
+
+        Raises:
+            ConfigurationError: there is more than one machine and no certificate.
+        """
+        if self.link_certificate is None or self.link_key is None:
+            msg = "replicas on several machines need link_certificate and link_key in the cluster file"
+            raise ConfigurationError(msg)
+        return self.link_certificate, self.link_key
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The cluster that this process belongs to.
+
+        Raises:
+            ConfigurationError: MANTA_CLUSTER is not set, or its file cannot be read.
+        """
+        path = os.environ.get(VARIABLE)
+        if not path:
+            msg = f"{VARIABLE} is not set: it names the cluster file that `manta serve` writes (docs/kubernetes.md)"
+            raise ConfigurationError(msg)
+        return cls.read(Path(path))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the file that `write` made."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (OSError, ValueError) as error:
+            msg = f"the cluster file {path} cannot be used ({type(error).__name__})"
+            raise ConfigurationError(msg) from error
+
+    def write(self, path: Path) -> None:
+        """Write for this owner's eyes only."""
+        temporary = path.with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(self.model_dump_json().encode())
+        temporary.rename(path)

@@ -1,0 +1,100 @@
+"""A model replica: a Serve actor that holds one backend and answers calls on a link.
+
+Serve starts, counts, scales and stops it; the bytes go past Serve. It does not know what kind of model it holds.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator
+
+import orjson
+import ray
+from ray import serve
+
+from configs.cluster import Cluster
+from configs.specs import ModelSpec
+from models.wire import Backend, Call, Usage
+from serving.backends import load
+from serving.lease_book import LeaseBook
+from serving.link.server import ServerLink, StreamReply
+from serving.link.tls import server_context
+from serving.phases import report_phase
+
+log = logging.getLogger(__name__)
+
+LAST_WORDS_S = 0.1
+LOOPBACK = "127.0.0.1"
+
+
+class Replica:
+    """What Serve runs; one method for slots (`lease`), one for health."""
+
+    async def __init__(self, spec: str) -> None:  # type: ignore[misc]  # Serve awaits it
+        self._spec = ModelSpec.model_validate_json(spec)
+        self._leases = LeaseBook()
+        self._cluster = Cluster.from_environment()
+        self._backend: Backend = load(self._spec)
+        self._backend.on_death = self._die
+        await self._backend.start(self._report)
+        self._server, self._address = await self._listen()
+        self._report("ready")
+
+    async def lease(self, lease: str) -> AsyncIterator[str]:
+        """Yield this replica's address once, then stay open until the lease ends."""
+        ended = self._leases.open(lease)
+        try:
+            yield self._address
+            await ended.wait()
+        finally:
+            self._leases.release(lease)
+
+    async def check_health(self) -> None:
+        """Serve asks; a replica that raises is replaced."""
+        await self._backend.check()
+
+    async def answer(self, call: Call, reply: StreamReply) -> None:
+        """A call arrived on the link."""
+        if call.path == "/metrics":
+            reply.head("text/plain")
+            reply.data(self._backend.metrics())
+            reply.end(Usage())
+            return
+        self._leases.use(call.lease)
+        await self._backend.answer(call, reply)
+
+    def released(self, lease: str) -> None:
+        """The link gave a lease back."""
+        self._leases.release(lease)
+
+    async def __del__(self) -> None:
+        """Serve calls this once all leases ended."""
+        self._server.close()
+        await self._backend.stop()
+
+    async def _listen(self) -> tuple[asyncio.Server, str]:
+        host = ray.util.get_node_ip_address()
+        local = host == LOOPBACK
+        cluster = self._cluster
+        tls = None if local else server_context(*cluster.link_tls)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: ServerLink(self, cluster.link_secret.get_secret_value().encode()),
+            host,
+            0,
+            ssl=tls,
+            family=socket.AF_INET,
+        )
+        port = server.sockets[0].getsockname()[1]
+        return server, orjson.dumps([host, port, not local, self._replica_id()]).decode()
+
+    def _report(self, phase: str) -> None:
+        report_phase(self._spec.model_name, self._replica_id(), phase)
+
+    def _replica_id(self) -> str:
+        return str(serve.get_replica_context().replica_id.unique_id)
+
+    def _die(self) -> None:
+        """The engine is gone: leave time for the last frames, then end so that Serve starts anew."""
+        log.error("the engine of %s died; this replica ends", self._spec.model_name)
+        asyncio.get_running_loop().call_later(LAST_WORDS_S, os._exit, 1)
