@@ -5,6 +5,7 @@ can be sent again, and after it a cut is told once.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from configs.errors import MantaError, TimedOut
@@ -38,6 +39,7 @@ class Exchange:
         self._link: Link | None = None
         self._stream = 0
         self._now = loop.time
+        self.on_usage: Callable[[Usage], object] | None = None
         self.finished: asyncio.Future[Usage] = loop.create_future()
         self.opened_at = self.last_at = loop.time()
         self.first_at: float | None = None
@@ -57,6 +59,8 @@ class Exchange:
 
     def on_data(self, chunk: bytes) -> None:
         """See `serving.link.client.Sink`."""
+        if self.finished.done():
+            return
         self.last_at = self._now()
         if self.first_at is None:
             self.first_at = self.last_at
@@ -65,19 +69,22 @@ class Exchange:
 
     def on_end(self, usage: Usage) -> None:
         """See `serving.link.client.Sink`."""
+        if self.on_usage is not None:
+            self.on_usage(usage)
         if not self.finished.done():
             self.finished.set_result(usage)
 
     def on_fail(self, error: MantaError) -> None:
         """See `serving.link.client.Sink`."""
-        self.abandon(error)
-
-    def abandon(self, error: Exception) -> None:
-        """End with `error` and stop the engine's work on it."""
-        if self._link is not None:
-            self._link.cancel(self._stream)
         if not self.finished.done():
             self.finished.set_exception(error)
+
+    def abandon(self, error: Exception) -> None:
+        """End with `error` and stop the engine's work on it; the usage until then arrives later."""
+        if not self.finished.done():
+            self.finished.set_exception(error)
+            if self._link is not None:
+                self._link.cancel(self._stream)
 
     def overdue(self, first_token_s: float, stall_s: float) -> MantaError | None:
         """The deadline that passed, if one did."""

@@ -14,7 +14,6 @@ from models.wire import Call, Usage
 from serving.apps import DEPLOYMENT, app_name
 from serving.exchange import Client, ClientGone, Exchange
 from serving.leases import Lease, Leases
-from serving.link.client import Link
 from serving.links import Links
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class Gateway:
     """Calls models by name; made once per ingress, on its loop."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._links = Links(cluster)
+        self.links = Links(cluster)
         self._leases: dict[str, Leases] = {}
         self._running: dict[Exchange, Deadlines] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -94,18 +93,14 @@ class Gateway:
         if leases is not None:
             leases.close()
 
-    def replicas(self) -> list[Link]:
-        """Links to all replicas this process has talked to."""
-        return list(self._links.alive().values())
-
     def close(self) -> None:
         """End everything; running answers fail."""
-        self._links.close()
+        self.links.close()
 
     async def _lease(self, model: str, deadline: float) -> Lease:
         leases = self._leases.get(model)
         if leases is None:
-            leases = self._leases[model] = Leases(app_name(model), DEPLOYMENT, self._links)
+            leases = self._leases[model] = Leases(app_name(model), DEPLOYMENT, self.links)
         return await leases.take(deadline)
 
     async def _exchange(

@@ -20,7 +20,7 @@ from serving.backends import load
 from serving.lease_book import LeaseBook
 from serving.link.server import ServerLink, StreamReply
 from serving.link.tls import server_context
-from serving.phases import report_phase
+from serving.notes import Place, forget_place, write_phase, write_place
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +38,16 @@ class Replica:
         self._backend: Backend = load(self._spec)
         self._backend.on_death = self._die
         await self._backend.start(self._report)
-        self._server, self._address = await self._listen()
+        self._server, self._place = await self._listen()
         self._report("ready")
+        write_place(self._place)
 
     async def lease(self, lease: str) -> AsyncIterator[str]:
         """Yield this replica's address once, then stay open until the lease ends."""
         ended = self._leases.open(lease)
         try:
-            yield self._address
+            place = self._place
+            yield orjson.dumps([place.host, place.port, place.tls, place.replica]).decode()
             await ended.wait()
         finally:
             self._leases.release(lease)
@@ -70,10 +72,11 @@ class Replica:
 
     async def __del__(self) -> None:
         """Serve calls this once all leases ended."""
+        forget_place(self._place.replica)
         self._server.close()
         await self._backend.stop()
 
-    async def _listen(self) -> tuple[asyncio.Server, str]:
+    async def _listen(self) -> tuple[asyncio.Server, Place]:
         host = ray.util.get_node_ip_address()
         local = host == LOOPBACK
         cluster = self._cluster
@@ -86,13 +89,11 @@ class Replica:
             family=socket.AF_INET,
         )
         port = server.sockets[0].getsockname()[1]
-        return server, orjson.dumps([host, port, not local, self._replica_id()]).decode()
+        replica = str(serve.get_replica_context().replica_id.unique_id)
+        return server, Place(self._spec.model_name, replica, host, port, tls=not local)
 
     def _report(self, phase: str) -> None:
-        report_phase(self._spec.model_name, self._replica_id(), phase)
-
-    def _replica_id(self) -> str:
-        return str(serve.get_replica_context().replica_id.unique_id)
+        write_phase(self._spec.model_name, phase)
 
     def _die(self) -> None:
         """The engine is gone: leave time for the last frames, then end so that Serve starts anew."""

@@ -21,10 +21,20 @@ FINISHED_WELL = {"stop", "length"}
 class PlainStream:
     """Takes the place of vLLM's output collector: what the engine puts in leaves as bytes at once.
 
-    `engine_id` is vLLM's own id of the request, needed to abort it.
+    `engine_id` is vLLM's own id of the request, needed to abort it; set `aborted` when that was asked for.
     """
 
-    __slots__ = ("_after", "_before", "_completion_tokens", "_end", "_opening", "_reply", "_usage_wanted", "engine_id")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_completion_tokens",
+        "_end",
+        "_opening",
+        "_reply",
+        "_usage_wanted",
+        "aborted",
+        "engine_id",
+    )
 
     def __init__(self, reply: Reply, *, answer_id: str, model: str, chat: bool, usage_wanted: bool) -> None:
         kind = b"chat.completion.chunk" if chat else b"text_completion"
@@ -43,6 +53,7 @@ class PlainStream:
         self._end = (envelope, chat, no_usage)
         self._completion_tokens = 0
         self.engine_id = ""
+        self.aborted = False
 
     def put(self, output: Any) -> None:
         """vLLM's output handler calls this with each `RequestOutput`, or with the exception that ended the engine."""
@@ -61,10 +72,13 @@ class PlainStream:
         return opening
 
     def _finish(self, output: Any, delta: Any) -> None:
+        usage = Usage(len(output.prompt_token_ids), self._completion_tokens, output.num_cached_tokens or 0)
+        if delta.finish_reason == "abort" and self.aborted:
+            self._reply.end(usage)
+            return
         if delta.finish_reason not in FINISHED_WELL:
             self._reply.fail(Internal("The engine could not finish this request."))
             return
-        usage = Usage(len(output.prompt_token_ids), self._completion_tokens, output.num_cached_tokens or 0)
         events = self._take_opening()
         envelope, chat, no_usage = self._end
         reason = orjson.dumps(delta.finish_reason)

@@ -153,7 +153,7 @@ class VllmBackend:
         await self._engine.push(
             engine_input, request.to_sampling_params(tokens, defaults), request.request_id, stream, lora
         )
-        reply.on_cancel(lambda: self._abort(stream.engine_id))
+        reply.on_cancel(lambda: self._abort(stream))
 
     async def _deliver(self, answer: Any, reply: Reply) -> None:
         if isinstance(answer, ErrorResponse):
@@ -191,9 +191,10 @@ class VllmBackend:
         reply.data(orjson.dumps(answer.model_dump(exclude_none=True)))
         reply.end(Usage())
 
-    def _abort(self, engine_id: str) -> None:
+    def _abort(self, stream: PlainStream) -> None:
         assert self._engine is not None
-        task = asyncio.get_running_loop().create_task(self._engine.abort(engine_id, internal=True))
+        stream.aborted = True
+        task = asyncio.get_running_loop().create_task(self._engine.abort(stream.engine_id, internal=True))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 

@@ -91,8 +91,8 @@ class Link(asyncio.Protocol):
         return stream
 
     def cancel(self, stream: int) -> None:
-        """Stop a stream whose client left; nothing more is pushed into its sink."""
-        if self._sinks.pop(stream, None) is not None:
+        """Stop a stream whose client left. Its sink still gets `on_end` with what was used until then, no data."""
+        if stream in self._sinks:
             self._write(pack(FrameKind.CANCEL, stream))
 
     def release(self, lease: str) -> None:

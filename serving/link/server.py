@@ -32,12 +32,13 @@ class Answerer(Protocol):
 class StreamReply:
     """`models.wire.Reply` over one stream of a link."""
 
-    __slots__ = ("_callback", "_link", "_open", "stream")
+    __slots__ = ("_callback", "_cancelled", "_link", "_open", "stream")
 
     def __init__(self, link: "ServerLink", stream: int) -> None:
         self._link = link
         self._callback: Callable[[], object] | None = None
         self._open = True
+        self._cancelled = False
         self.stream = stream
 
     def head(self, content_type: str) -> None:
@@ -68,15 +69,16 @@ class StreamReply:
             self.cancel()
 
     def cancel(self) -> None:
-        """The caller left: drop what is still written and tell the backend once."""
+        """The caller left: drop what is still written and tell the backend once. Its `end` still tells the usage."""
         self._open = False
+        self._cancelled = True
         callback, self._callback = self._callback, None
         if callback is not None:
             callback()
 
     def _finish(self, kind: FrameKind, payload: bytes) -> None:
-        if self._open:
-            self._open = False
+        if self._open or self._cancelled:
+            self._open = self._cancelled = False
             self._callback = None
             self._link.write(pack(kind, self.stream, payload))
             self._link.forget(self.stream)
@@ -144,9 +146,8 @@ class ServerLink(asyncio.Protocol):
         elif kind == FrameKind.OPEN:
             self._start(stream, unpack_open(payload))
         elif kind == FrameKind.CANCEL:
-            reply = self._replies.pop(stream, None)
-            if reply is not None:
-                reply.cancel()
+            if stream in self._replies:
+                self._replies[stream].cancel()
         elif kind == FrameKind.RELEASE:
             lease = payload.decode()
             self._leases.discard(lease)
@@ -174,7 +175,7 @@ class ServerLink(asyncio.Protocol):
         try:
             await self._answerer.answer(call, reply)
         except asyncio.CancelledError:
-            reply.cancel()
+            reply.end(Usage())
             raise
         except Exception as error:  # noqa: BLE001  the last stop: whatever a model raises becomes one typed failure
             reply.fail(error)

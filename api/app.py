@@ -1,0 +1,47 @@
+"""The application: routes, errors, the gate. It is built the same in a replica and in a test."""
+
+import logging
+import time
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from api import documents, errors, metrics
+from api.context import Context
+from api.gate import App, Gate
+from api.policy import check_guarded
+from api.routes import health, inference, keys, models, pages
+from api.services import Services
+from configs.specs import IngressSpec
+
+log = logging.getLogger("manta.access")
+
+ROUTERS = (inference.router, models.router, keys.router, health.router, pages.router)
+
+
+def create_app(services: Services) -> App:
+    """The ASGI application around `services`.
+
+    Raises:
+        RuntimeError: a route has no policy.
+    """
+    app = FastAPI(title="Manta", version=version("manta"), openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.services = services
+    for router in ROUTERS:
+        app.include_router(router)
+    errors.install(app)
+    documents.install(app)
+    check_guarded(app)
+    return gated(app, services.cluster.configuration.ingress)
+
+
+def gated(app: FastAPI, limits: IngressSpec) -> Gate:
+    """`app` behind the gate, its requests counted."""
+    return Gate(app, limits, observe)
+
+
+def observe(context: Context) -> None:
+    """A request is over: count it, and log one line without its content."""
+    metrics.REQUESTS.labels(context.route or "none", context.status).inc()
+    metrics.PHASES.labels("total", context.route or "none").observe(time.perf_counter() - context.arrived_at)
+    log.debug("%s %s %s %d ms", context.request_id, context.route, context.status, context.elapsed_ms())

@@ -1,0 +1,101 @@
+"""The loop that reconciles, and the answers that need Serve's own view.
+
+It reads the wanted models from PostgreSQL under an advisory lock, so that a second `control` waits. Nothing that it
+holds in memory matters: a new one reads it all again.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+import orjson
+from ray import serve
+
+from api.control.leadership import Leadership
+from api.db import models as model_queries
+from api.db.notifications import listen
+from api.db.session import Database
+from configs.cluster import Cluster
+from configs.errors import Unavailable
+from configs.specs import ModelSpec
+from serving.reconciler import ModelState, Reconciler
+
+log = logging.getLogger(__name__)
+
+APP = "control"
+DEPLOYMENT = "control"
+PERIOD_S = 5.0
+
+
+class Control:
+    """The Serve deployment."""
+
+    async def __init__(self) -> None:  # type: ignore[misc]  # Serve awaits it
+        url = Cluster.from_environment().database_url.get_secret_value()
+        self._database = Database(url, pool_size=2, application="manta control")
+        self._leadership = Leadership(url)
+        self._reconciler = Reconciler()
+        self._specs: list[ModelSpec] = []
+        self._wake = asyncio.Event()
+        self._tasks = [
+            asyncio.create_task(self._run()),
+            asyncio.create_task(listen(url, [model_queries.CHANNEL], lambda _: self._wake.set())),
+        ]
+
+    async def states(self) -> bytes:
+        """How every wanted model stands, as JSON: {name: {state, phase, replicas, message}}."""
+        states = await asyncio.to_thread(self._reconciler.states, self._specs)
+        return orjson.dumps({name: _as_dict(state) for name, state in states.items()})
+
+    async def check_health(self) -> None:
+        """Serve asks; a loop that ended is a reason to start anew."""
+        for task in self._tasks:
+            if task.done():
+                raise RuntimeError("a task of control ended") from task.exception()
+
+    async def __del__(self) -> None:
+        """Serve stops this replica."""
+        for task in self._tasks:
+            task.cancel()
+        await self._leadership.close()
+        await self._database.close()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if await self._leadership.held():
+                    await self._reconcile()
+            except Unavailable:
+                log.info("the database is away; what runs goes on")
+            except Exception:
+                log.exception("reconciling failed")
+            await self._sleep()
+
+    async def _reconcile(self) -> None:
+        async with self._database.unit() as session:
+            rows = await model_queries.all_rows(session)
+        before = {spec.model_name for spec in self._specs}
+        self._specs = [spec for spec, _ in rows]
+        await asyncio.to_thread(self._reconciler.reconcile, self._specs)
+        for name in before - {spec.model_name for spec in self._specs}:
+            self._reconciler.forget(name)
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(PERIOD_S):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+
+def control_app() -> serve.Application:
+    """What `serve.run(..., name=APP, route_prefix=None)` is given."""
+    deployment = serve.deployment(Control, name=DEPLOYMENT).options(
+        num_replicas=1, max_ongoing_requests=64, ray_actor_options={"num_cpus": 0.05}
+    )
+    return deployment.bind()
+
+
+def _as_dict(state: ModelState) -> dict[str, Any]:
+    return {"state": state.state, "phase": state.phase, "replicas": state.replicas, "message": state.message}

@@ -1,0 +1,38 @@
+"""LISTEN: what other processes committed, as it happens. A hint only: listeners also read again every few seconds."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+log = logging.getLogger(__name__)
+
+RECONNECT_S = 2.0
+
+
+async def notify(session: AsyncSession, channel: str) -> None:
+    """Tell listeners of `channel` when this unit of work commits."""
+    await session.execute(text("select pg_notify(:channel, '')"), {"channel": channel})
+
+
+async def listen(url: str, channels: Sequence[str], heard: Callable[[str], object]) -> None:
+    """Call `heard(channel)` for each notification, for ever; reconnects by itself.
+
+    Each (re)connect counts as heard on all channels, because what was said meanwhile is lost.
+    """
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=3) as connection:
+                for channel in channels:
+                    await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                for channel in channels:
+                    heard(channel)
+                async for notification in connection.notifies():
+                    heard(notification.channel)
+        except psycopg.OperationalError as error:
+            log.info("the listening connection is gone (%s); trying again", type(error).__name__)
+        await asyncio.sleep(RECONNECT_S)

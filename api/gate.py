@@ -1,0 +1,136 @@
+"""The gate: what every request passes before any route sees it.
+
+It names the request, caps its body in size, time and depth, and lets only strict JSON through: valid UTF-8, no lone
+surrogates, no NaN, no number beyond a double, no NUL. orjson refuses most of that by itself. The gate is plain ASGI: a
+route's answer passes it untouched but for two headers. It knows no route.
+"""
+
+import asyncio
+import re
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import orjson
+
+from api.context import SCOPE_KEY, Context
+from api.errors import response_of
+from configs.errors import BadRequest, MantaError, PayloadTooLarge, TimedOut
+from configs.specs import IngressSpec
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+Observe = Callable[[Context], None]
+
+REQUEST_ID = re.compile(rb"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+BODY_TIMEOUT_S = 60.0
+MAX_STRING_NUL = b"\\u0000"
+WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+class Gate:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: App, limits: IngressSpec, observe: Observe) -> None:
+        self._app = app
+        self._limits = limits
+        self._observe = observe
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        context = scope[SCOPE_KEY] = make_context(headers)
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                context.status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *identity_headers(context)]
+            await send(message)
+
+        try:
+            if scope["method"] in WITH_BODY:
+                context.body = await self._read(headers, receive)
+                if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"application/json":
+                    context.json = parse(context.body, self._limits.max_json_depth)
+        except MantaError as error:
+            await response_of(error, context.request_id)(scope, receive, send_named)
+        else:
+            await self._app(scope, receive, send_named)
+        finally:
+            self._observe(context)
+
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        limit = self._limits.max_body_bytes
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > limit:
+            raise PayloadTooLarge(f"The body is larger than {limit} bytes.")
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise BadRequest("The client left before its request was complete.")
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > limit:
+                        raise PayloadTooLarge(f"The body is larger than {limit} bytes.")
+                    if not message.get("more_body", False):
+                        return b"".join(parts) if len(parts) > 1 else parts[0]
+        except TimeoutError as error:
+            raise TimedOut(f"The body did not arrive within {BODY_TIMEOUT_S:g} seconds.") from error
+
+
+def make_context(headers: dict[bytes, bytes]) -> Context:
+    """With the caller's `x-request-id` where it is harmless, else with one of ours."""
+    given, own = headers.get(b"x-request-id", b""), uuid.uuid4().hex
+    return Context(given.decode() if REQUEST_ID.match(given) else own, own)
+
+
+def identity_headers(context: Context) -> list[tuple[bytes, bytes]]:
+    """What every answer carries."""
+    return [
+        (b"x-request-id", context.request_id.encode()),
+        (b"openai-processing-ms", b"%d" % context.elapsed_ms()),
+    ]
+
+
+def parse(body: bytes, max_depth: int) -> Any:  # noqa: ANN401  any JSON
+    """Strict JSON.
+
+    Raises:
+        BadRequest: it is not; the message never repeats the input.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The body is no valid JSON (line {error.lineno}, column {error.colno}).") from None
+    brackets = body.count(b"[") + body.count(b"{")
+    if brackets > max_depth or MAX_STRING_NUL in body:
+        _walk(value, max_depth)
+    return value
+
+
+def _walk(value: Any, max_depth: int) -> None:  # noqa: ANN401  any JSON
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                if "\0" in item:
+                    raise BadRequest("Text may not contain NUL characters.")
+            elif isinstance(item, dict):
+                below.extend(item)
+                below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+        if depth > max_depth + 1:
+            raise PayloadTooLarge(f"The body is nested deeper than {max_depth} levels.")
+        level = below

@@ -1,0 +1,207 @@
+"""From a checked request to its answer: the way that every model call takes through the edge.
+
+A stream's bytes go from the replica's link to the client's socket; this file only starts and ends it. It does not know
+what is asked of the model.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import metrics
+from api.context import Context, context_of
+from api.directory import Entry
+from api.errors import event_of
+from api.gate import identity_headers
+from api.http import SCOPE_KEY, DirectStream
+from api.services import Services, services_of
+from configs.specs import IngressSpec
+from models.wire import Call, Usage
+from serving.exchange import Client, ClientGone, Exchange
+from serving.gateway import Answer, Deadlines
+
+STREAM_HEADERS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+)
+CLIENT_CLOSED = 499
+
+
+async def infer(request: Request, entry: Entry, body: bytes, *, stream: bool) -> Response:
+    """The answer of `entry`'s model to `body`, streamed or whole.
+
+    Raises:
+        MantaError: it failed before its first byte.
+    """
+    context = context_of(request.scope)
+    context.model = entry.name
+    assert context.principal is not None
+    call = Call(request.scope["path"], body, context.answer_id, context.principal.organization_id)
+    asked = Asked(services_of(request), context, entry, call)
+    if stream:
+        return StreamedAnswer(asked)
+    return await whole_answer(asked, request.scope[SCOPE_KEY])
+
+
+class Asked:
+    """One call on its way, with what must be known when it ends."""
+
+    def __init__(self, services: Services, context: Context, entry: Entry, call: Call) -> None:
+        self.services = services
+        self.context = context
+        self.entry = entry
+        self.call = call
+        self._exchange: Exchange | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._left = False
+        metrics.PHASES.labels("edge", context.route).observe(time.perf_counter() - context.arrived_at)
+
+    async def send(self, client: Client) -> Answer | None:
+        """Have it answered into `client`; None when the client left first.
+
+        Raises:
+            MantaError: it failed before its first byte.
+        """
+        gauge = metrics.OPEN_ANSWERS.labels(self.entry.name)
+        deadlines = deadlines_of(self.services.cluster.configuration.ingress, self.entry)
+        gauge.inc()
+        try:
+            answer = await self.services.gateway.send(self.entry.base, self.call, client, deadlines, self._opened)
+        except ClientGone:
+            return None
+        except asyncio.CancelledError:
+            if self._left and self._task is not None:
+                self._task.uncancel()
+                return None
+            raise
+        finally:
+            gauge.dec()
+        metrics.PHASES.labels("lease", self.context.route).observe(answer.lease_s)
+        if answer.first_byte_s is not None:
+            metrics.PHASES.labels("first_byte", self.context.route).observe(answer.first_byte_s - answer.lease_s)
+        return answer
+
+    @contextmanager
+    def watching(self, stream: DirectStream) -> Iterator[None]:
+        """Stop the work when the client leaves: the exchange, or the wait for a lease before it."""
+        self._task = asyncio.current_task()
+        stream.watch(self._leave)
+        try:
+            yield
+        finally:
+            stream.watch(None)
+
+    def _leave(self) -> None:
+        self._left = True
+        self.context.status = CLIENT_CLOSED
+        if self._exchange is not None:
+            self._exchange.abandon(ClientGone())
+        elif self._task is not None:
+            self._task.cancel()
+
+    def _opened(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        exchange.on_usage = self._account
+
+    def _account(self, usage: Usage) -> None:
+        """Usage arrives once per call that a replica took, also when its client left before the end."""
+        route, principal = self.context.route, self.context.principal
+        assert principal is not None
+        metrics.TOKENS.labels(self.entry.name, "prompt").inc(usage.prompt_tokens)
+        metrics.TOKENS.labels(self.entry.name, "completion").inc(usage.completion_tokens)
+        self.services.outbox.add(
+            {
+                "id": f"use_{self.call.request_id}",
+                "organization_id": principal.organization_id,
+                "api_key_id": principal.key_id,
+                "model": self.entry.name,
+                "route": route,
+                "status": self.context.status or 200,
+                "prompt_tokens": usage.prompt_tokens,
+                "completion_tokens": usage.completion_tokens,
+                "cached_tokens": usage.cached_tokens,
+                "duration_ms": self.context.elapsed_ms(),
+                "created_at": time.time(),
+            }
+        )
+
+
+class StreamedAnswer(Response):
+    """An SSE answer whose events are written by the link itself."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__()
+        self._asked = asked
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        """ASGI."""
+        asked, stream = self._asked, DirectStream(scope[SCOPE_KEY])
+        with asked.watching(stream):
+            answer = await asked.send(_StreamClient(stream, asked.context))
+        if answer is None:
+            return
+        if answer.error is not None:
+            stream.write(event_of(answer.error, asked.context.request_id))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class _StreamClient:
+    """`serving.exchange.Client` on a socket."""
+
+    __slots__ = ("_context", "_stream", "write")
+
+    def __init__(self, stream: DirectStream, context: Context) -> None:
+        self._stream = stream
+        self._context = context
+        self.write = stream.write
+
+    def begin(self, content_type: str) -> None:
+        self._context.status = 200
+        self._stream.begin([*STREAM_HEADERS, *identity_headers(self._context)])
+
+
+class _Collector:
+    """`serving.exchange.Client` in memory."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.content_type = "application/json"
+
+    def begin(self, content_type: str) -> None:
+        self.content_type = content_type
+
+    def write(self, chunk: bytes) -> None:
+        self.parts.append(chunk)
+
+
+async def whole_answer(asked: Asked, connection: Any) -> Response:  # noqa: ANN401  an api.http.Connection
+    """The complete answer as one response; a client that leaves stops the work on it."""
+    collector = _Collector()
+    with asked.watching(DirectStream(connection)):
+        answer = await asked.send(collector)
+    if answer is None:
+        return Response(status_code=CLIENT_CLOSED)
+    if answer.error is not None:
+        raise answer.error
+    return Response(b"".join(collector.parts), media_type=collector.content_type)
+
+
+def deadlines_of(ingress: IngressSpec, entry: Entry) -> Deadlines:
+    """How long each part of an answer may take."""
+    return Deadlines(
+        start_s=entry.spec.start_timeout_s,
+        first_token_s=ingress.first_token_timeout_s,
+        stall_s=ingress.stall_timeout_s,
+        total_s=ingress.total_timeout_s,
+    )

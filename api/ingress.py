@@ -1,0 +1,164 @@
+"""The front door: a Serve deployment that runs uvicorn itself on the front port.
+
+Serve starts, watches and scales it; its requests go past Serve. `api.main` says what is built here.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+from ray import serve
+
+from api.app import create_app
+from api.db import keys as key_queries
+from api.db import models as model_queries
+from api.db.notifications import listen
+from api.db.session import Database
+from api.directory import Directory
+from api.doorkeeper import Doorkeeper
+from api.http import Connection
+from api.outbox import Outbox
+from api.port import BACKLOG, HandedPort, bind
+from api.readiness import Readiness
+from api.services import Services
+from configs.cluster import Cluster
+from serving.gateway import Gateway
+
+log = logging.getLogger(__name__)
+
+APP = "ingress"
+DEPLOYMENT = "ingress"
+REFRESH_S = 5.0
+
+
+class Ingress:
+    """The Serve deployment."""
+
+    async def __init__(self) -> None:  # type: ignore[misc]  # Serve awaits it
+        cluster = Cluster.from_environment()
+        self._services = await build_services(cluster)
+        self._drain_s = cluster.configuration.ingress.drain_timeout_s
+        self._port = await _port(cluster)
+        self._server = _server(cluster, self._services)
+        url = cluster.database_url.get_secret_value()
+        channels = [model_queries.CHANNEL, key_queries.CHANNEL]
+        self._tasks = [
+            asyncio.create_task(self._server.serve(sockets=[self._listener()])),
+            asyncio.create_task(listen(url, channels, self._heard)),
+            asyncio.create_task(self._keep_reading()),
+        ]
+        if isinstance(self._port, HandedPort):
+            self._port.accepting()
+            self._port.watch(self._drain)
+
+    async def check_health(self) -> None:
+        """Serve asks; a task that ended is a reason to start anew."""
+        for task in self._tasks:
+            if task.done():
+                raise RuntimeError("a task of the ingress ended") from task.exception()
+
+    async def __del__(self) -> None:
+        """Serve stops this replica: accept nothing more, finish what runs."""
+        self._server.should_exit = True
+        await asyncio.wait(self._tasks[:1], timeout=self._drain_s)
+        for task in self._tasks[1:]:
+            task.cancel()
+        await self._services.outbox.flush()
+        self._services.gateway.close()
+        await self._services.database.close()
+
+    def _listener(self) -> socket.socket:
+        return self._port.listener if isinstance(self._port, HandedPort) else self._port
+
+    def _heard(self, channel: str) -> None:
+        if channel == key_queries.CHANNEL:
+            self._services.doorkeeper.forget()
+        else:
+            self._refreshing = asyncio.ensure_future(self._services.directory.refresh())
+
+    async def _keep_reading(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            await self._services.directory.refresh()
+
+    def _drain(self) -> None:
+        self._draining = asyncio.ensure_future(self._finish())
+
+    async def _finish(self) -> None:
+        self._server.should_exit = True
+        await asyncio.wait(self._tasks[:1], timeout=self._drain_s)
+        await self._services.outbox.flush()
+        assert isinstance(self._port, HandedPort)
+        with contextlib.suppress(OSError):
+            self._port.drained()
+
+
+async def build_services(cluster: Cluster) -> Services:
+    """Everything behind the routes, on this loop."""
+    database = Database(cluster.database_url.get_secret_value())
+    gateway = Gateway(cluster)
+    directory = Directory(database, gateway.forget)
+    await directory.refresh()
+    folder = cluster.data_dir / "usage"
+    folder.mkdir(exist_ok=True)
+    outbox = Outbox(folder, database)
+    outbox.adopt()
+    return Services(
+        cluster=cluster,
+        database=database,
+        directory=directory,
+        doorkeeper=Doorkeeper(database),
+        gateway=gateway,
+        outbox=outbox,
+        readiness=Readiness(database, cluster.redis_url.get_secret_value()),
+    )
+
+
+def ingress_app(cluster: Cluster) -> serve.Application:
+    """What `serve.run(..., name=APP, route_prefix=None)` is given."""
+    spec = cluster.configuration.ingress
+    deployment = serve.deployment(Ingress, name=DEPLOYMENT).options(
+        num_replicas=spec.num_replicas,
+        ray_actor_options={"num_cpus": 0.1},
+        graceful_shutdown_timeout_s=spec.drain_timeout_s + 5,
+    )
+    return deployment.bind()
+
+
+async def _port(cluster: Cluster) -> HandedPort | socket.socket:
+    path: Path | None = cluster.port_socket
+    if path is not None:
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            return await HandedPort.receive(path)
+    return bind(cluster.configuration.general_settings, reuse_port=True)
+
+
+def _server(cluster: Cluster, services: Services) -> "Server":
+    ingress = cluster.configuration.ingress
+    config = uvicorn.Config(
+        create_app(services),
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=ingress.keep_alive_s,
+        timeout_graceful_shutdown=round(ingress.drain_timeout_s),
+    )
+    return Server(config)
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: this process belongs to Ray."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn: leave the signals alone."""
+        yield

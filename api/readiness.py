@@ -1,0 +1,59 @@
+"""Whether this installation can answer, part by part.
+
+Ready means: the database answers with the right schema, and at least one model can take a request (or none is
+configured). Valkey may be away (what it holds may be lost); a model that sleeps wakes for its first request.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+import orjson
+
+from api.control.control import APP, DEPLOYMENT
+from api.db import schema
+from api.db.session import Database
+from configs import valkey
+from configs.errors import Unavailable
+from serving.calls import call
+
+log = logging.getLogger(__name__)
+
+CONTROL_TIMEOUT_S = 2.0
+CAN_ANSWER = {"ready", "asleep"}
+
+
+class Readiness:
+    """Asks the parts; keeps the last known states of the models for when `control` is away."""
+
+    def __init__(self, database: Database, redis_url: str) -> None:
+        self._database = database
+        self._valkey = valkey.connect(redis_url)
+        self._wanted_schema = schema.wanted()
+        self._states: dict[str, Any] = {}
+
+    async def report(self) -> tuple[bool, dict[str, Any]]:
+        """Whether requests can be answered, and each part's state."""
+        postgres, cache, models = await asyncio.gather(self._postgres(), self._cache(), self.states())
+        some = not models or any(model["state"] in CAN_ANSWER for model in models.values())
+        ready = postgres == "ready" and some
+        return ready, {"postgres": postgres, "valkey": cache, "ingress": "ready", "models": models}
+
+    async def states(self) -> dict[str, Any]:
+        """How each model stands, as `control` sees it."""
+        try:
+            self._states = orjson.loads(await call(APP, DEPLOYMENT, "states", timeout_s=CONTROL_TIMEOUT_S))
+        except Unavailable as error:
+            log.info("%s The last known states of the models stay.", error.message)
+        return self._states
+
+    async def _postgres(self) -> str:
+        try:
+            async with self._database.unit() as session:
+                present = await schema.present(session)
+        except Unavailable:
+            return "unreachable"
+        return "ready" if present == self._wanted_schema else "schema behind: run `manta db upgrade`"
+
+    async def _cache(self) -> str:
+        return "ready" if await valkey.answers(self._valkey) else "unreachable"

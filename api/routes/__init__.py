@@ -1,0 +1,1 @@
+"""Routes: each checks its request, asks a service, and shapes the answer."""

@@ -1,0 +1,83 @@
+"""Notes that replicas leave in Ray's own store: how far a start is, and where a replica listens.
+
+The store can be read and written while a replica's loop is busy loading, and from every process. Nothing but displays
+and metrics depends on a note: one that is lost or stale costs a line on a page.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from ray.experimental import internal_kv
+
+log = logging.getLogger(__name__)
+
+NAMESPACE = "manta"
+PHASE = "phase:"
+PLACE = "place:"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A replica of `model` that answers at an address."""
+
+    model: str
+    replica: str
+    host: str
+    port: int
+    tls: bool
+
+
+def write_phase(model: str, phase: str) -> None:
+    """Say that a replica of `model` entered `phase`."""
+    _put(PHASE + model, phase)
+
+
+def read_phase(model: str) -> str | None:
+    """The newest phase that a replica of `model` reported."""
+    return _get(PHASE + model)
+
+
+def write_place(place: Place) -> None:
+    """Say where a replica listens."""
+    _put(PLACE + place.replica, [place.model, place.replica, place.host, place.port, place.tls])
+
+
+def forget_place(replica: str) -> None:
+    """The replica is gone."""
+    _delete(PLACE + replica)
+
+
+def forget_phase(model: str) -> None:
+    """The model is gone."""
+    _delete(PHASE + model)
+
+
+def places() -> list[Place]:
+    """Where replicas listen; some may be gone."""
+    found = [_get(key) for key in _keys(PLACE)]
+    return [Place(*place) for place in found if place is not None]
+
+
+# internal_kv has no public names; it is Ray's only door to the store, and this is our only door to it.
+
+
+def _put(key: str, value: object) -> None:
+    try:
+        internal_kv._internal_kv_put(key, orjson.dumps(value), namespace=NAMESPACE)  # noqa: SLF001
+    except (RuntimeError, OSError, ValueError) as error:
+        log.warning("the note %r was not written: %s", key, type(error).__name__)
+
+
+def _get(key: str) -> Any:  # noqa: ANN401  any JSON
+    value = internal_kv._internal_kv_get(key, namespace=NAMESPACE)  # noqa: SLF001
+    return orjson.loads(value) if value else None
+
+
+def _delete(key: str) -> None:
+    internal_kv._internal_kv_del(key, namespace=NAMESPACE)  # noqa: SLF001
+
+
+def _keys(prefix: str) -> list[str]:
+    return [key.decode() for key in internal_kv._internal_kv_list(prefix, namespace=NAMESPACE)]  # noqa: SLF001
