@@ -1,0 +1,57 @@
+"""The embedded PostgreSQL's names and configuration, as text. Written anew at each start: hand edits do not last."""
+
+from pathlib import Path
+
+DATABASE = "manta"
+SUPERUSER = "manta_root"
+OWNER, APP, AUDIT = "manta_owner", "manta_app", "manta_audit"
+ROLES = (OWNER, APP, AUDIT)
+PORT = 5432  # names the socket's file; nothing listens on TCP
+
+# One way in: the socket, with a password, for the superuser too. What is not listed is rejected.
+HBA = "local all all scram-sha-256\n"
+
+
+def settings(*, socket_dir: Path, cluster_name: str, max_connections: int, shared_buffers_mb: int) -> str:
+    """The content of postgresql.conf (names and meanings: PostgreSQL 18 manual, chapter 19)."""
+    values = {
+        # reached by the socket alone
+        "listen_addresses": "",
+        "unix_socket_directories": '"' + str(socket_dir).replace('"', '""') + '"',
+        "unix_socket_permissions": "0700",
+        "port": PORT,
+        "password_encryption": "scram-sha-256",
+        "allow_alter_system": "off",
+        # what was acknowledged stays
+        "fsync": "on",
+        "full_page_writes": "on",
+        "synchronous_commit": "on",
+        "wal_level": "replica",
+        "restart_after_crash": "on",
+        # a small footprint; io workers and logical replication would be idle processes
+        "max_connections": max_connections,
+        "shared_buffers": f"{shared_buffers_mb}MB",
+        "min_wal_size": "80MB",
+        "max_wal_size": "512MB",
+        "io_method": "sync",
+        "max_logical_replication_workers": 0,
+        # not /dev/shm: containers make it small, Ray fills it, and logind empties it when a user logs out
+        "dynamic_shared_memory_type": "mmap",
+        # to stderr, which is our log file: no statement, no value of a row
+        "log_statement": "none",
+        "log_min_error_statement": "panic",
+        "log_parameter_max_length": 0,
+        "log_parameter_max_length_on_error": 0,
+        "log_error_verbosity": "terse",
+        "log_checkpoints": "off",
+        "log_line_prefix": "%m [%p] %u ",
+        "log_timezone": "UTC",
+        "timezone": "UTC",
+        "cluster_name": cluster_name,
+    }
+    lines = [f"{name} = {_quoted(str(value))}" for name, value in values.items()]
+    return "# Written by Manta at every start.\n" + "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
