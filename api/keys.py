@@ -22,8 +22,17 @@ class NewKey:
 
 def make_key() -> NewKey:
     """256 bits from the system, in the form of OpenAI's keys."""
-    key = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+    return new_key(PREFIX + secrets.token_urlsafe(SECRET_BYTES))
+
+
+def new_key(key: str) -> NewKey:
+    """A key that was made elsewhere, for example by the launcher for its operator."""
     return NewKey(f"key_{secrets.token_hex(12)}", key, digest_of(key.encode()), key[:SHOWN])
+
+
+def key_of(secret: str) -> str:
+    """The key made of a secret text of the data directory."""
+    return PREFIX + secret
 
 
 def digest_of(key: bytes) -> bytes:

@@ -128,6 +128,16 @@ class Layout:
         return self.run_dir / "ray"
 
     @property
+    def ray_token(self) -> Path:
+        """The token that every Ray process must show."""
+        return self.secrets / "ray_token"
+
+    @property
+    def cluster(self) -> Path:
+        """What every process of the cluster must know (`configs.cluster`)."""
+        return self.secrets / "cluster.json"
+
+    @property
     def processes(self) -> Path:
         """The ledger of what was started."""
         return self.run_dir / "processes.json"

@@ -62,6 +62,11 @@ def marked(name: str, value: str) -> Iterator[int]:
             yield pid
 
 
+def command_line(pid: int) -> list[str]:
+    """A process's arguments, as it was started."""
+    return [part.decode("utf-8", "surrogateescape") for part in _read(pid, "cmdline").split(b"\0")[:-1]]
+
+
 def boot_id() -> str:
     """A name for this run of the kernel: pids and start times of another one mean nothing."""
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()

@@ -166,5 +166,15 @@ def connect(url: str) -> "Redis":
     return Redis.from_pool(pool)
 
 
+async def answers(client: "Redis") -> bool:
+    """Whether it answers a ping in time."""
+    from redis.exceptions import RedisError
+
+    try:
+        return bool(await client.ping())
+    except (RedisError, OSError):
+        return False
+
+
 def _quoted(path: Path) -> str:
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

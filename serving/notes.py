@@ -36,7 +36,8 @@ def write_phase(model: str, phase: str) -> None:
 
 def read_phase(model: str) -> str | None:
     """The newest phase that a replica of `model` reported."""
-    return _get(PHASE + model)
+    phase = _get(PHASE + model)
+    return None if phase is None else str(phase)
 
 
 def write_place(place: Place) -> None:

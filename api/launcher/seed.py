@@ -1,0 +1,61 @@
+"""Bring the database to the code's schema and fill in what must be there; run as a process of its own.
+
+python -m api.launcher.seed ORDER        # a JSON file: URLs, models, where the operator's secret stands
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from api.db import keys as key_queries
+from api.db import models as model_queries
+from api.db import schema
+from api.db.session import Database
+from api.db.tables import ApiKey
+from api.keys import digest_of, key_of, new_key
+from api.principal import EVERYTHING
+from configs.specs import ModelSpec
+
+OPERATOR = "operator"
+ORGANIZATION = "default"
+
+
+def main() -> None:
+    """Migrate, seed the models, make the operator's key known."""
+    order: dict[str, Any] = orjson.loads(Path(sys.argv[1]).read_bytes())
+    if order["migrate"]:
+        before, after = schema.upgrade(order["owner_url"])
+        sys.stdout.write(f"schema {before or 'none'} -> {after}\n")
+    specs = [ModelSpec.model_validate(spec) for spec in order["models"]]
+    asyncio.run(seed(order["app_url"], specs, Path(order["operator_key"]).read_text("utf-8").strip()))
+
+
+async def seed(url: str, specs: list[ModelSpec], operator_secret: str) -> None:
+    """Models from the YAML, and one key that can do everything."""
+    database = Database(url, pool_size=1)
+    key = key_of(operator_secret)
+    async with database.unit() as session:
+        await model_queries.seed(session, specs)
+        if await key_queries.find(session, digest_of(key.encode())) is None:
+            session.add(operator_key(key))
+    await database.close()
+
+
+def operator_key(key: str) -> ApiKey:
+    """The row of the key that the launcher prints."""
+    made = new_key(key)
+    return ApiKey(
+        id=made.id,
+        organization_id=ORGANIZATION,
+        name=OPERATOR,
+        digest=made.digest,
+        prefix=made.prefix,
+        permissions=[EVERYTHING],
+    )
+
+
+if __name__ == "__main__":
+    main()
