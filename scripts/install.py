@@ -60,7 +60,7 @@ def prepare(state: State, device: str) -> State:
 def repair(state: State) -> None:
     """Forget what a run that died left half-installed, pip itself included; every step then looks again."""
     broken = forget_broken(next((VENV / "lib").glob("python*/site-packages")))
-    say(f"the last run died: {', '.join(broken) or 'nothing'} to install again")
+    say(f"the last run did not finish: {', '.join(broken) or 'nothing'} to install again")
     state.running = ""
     state.done.clear()
     python = str(VENV / "bin" / "python")

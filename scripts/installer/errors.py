@@ -8,6 +8,10 @@ class InstallFailed(Exception):
     """A step that cannot go on; its text says what to do."""
 
 
+class NoSuchWheel(InstallFailed):
+    """The index answers, and has no wheel that fits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One recognised reason for a failed pip run."""
@@ -15,6 +19,7 @@ class Cause:
     sign: re.Pattern[str]
     advice: str
     passing: bool = False  # a later try may succeed
+    error: type[InstallFailed] = InstallFailed
 
 
 CAUSES = (
@@ -25,8 +30,8 @@ CAUSES = (
     ),
     Cause(
         re.compile(r"DO NOT MATCH THE HASHES", re.I),
-        "A file is not the one the lock names. A broken download: `.venv/bin/pip cache purge`, then run again. Your own\n"
-        "build of torch: check where it comes from, then allow it with TORCH_SHA256=<the sha256 that pip calls 'Got'>.",
+        "A file is not the one the lock names. A broken download: `.venv/bin/pip cache purge`, then run again.\n"
+        "Your own build of torch: check where it comes from, then allow it with TORCH_SHA256=<what pip calls 'Got'>.",
     ),
     Cause(
         re.compile(
@@ -34,14 +39,15 @@ CAUSES = (
             r"|ProxyError|IncompleteRead|Failed to establish|Network is unreachable|HTTP error 5\d\d",
             re.I,
         ),
-        "The package index could not be reached. Check the network, the proxy (HTTPS_PROXY) and `pip config list`. The\n"
-        "next run goes on where this one stopped.",
+        "The package index could not be reached. Check the network, the proxy (HTTPS_PROXY) and `pip config list`.\n"
+        "The next run goes on where this one stopped.",
         passing=True,
     ),
     Cause(
         re.compile(r"No matching distribution found|Could not find a version", re.I),
         "The package index has no such wheel for this machine. The sets are for Linux on x86-64 with glibc 2.31 or\n"
         "newer and Python 3.11 or 3.12; `pip config list` shows which index pip asks.",
+        error=NoSuchWheel,
     ),
     Cause(
         re.compile(r"Permission denied|Errno 13", re.I),
@@ -54,6 +60,9 @@ CAUSES = (
 )
 
 
-def recognise(output: str) -> Cause | None:
-    """Return the cause that pip's output shows, or None."""
-    return next((cause for cause in CAUSES if cause.sign.search(output)), None)
+UNKNOWN = Cause(re.compile(""), "The reason stands above.")
+
+
+def recognise(output: str) -> Cause:
+    """Return the cause that pip's output shows."""
+    return next((cause for cause in CAUSES if cause.sign.search(output)), UNKNOWN)

@@ -45,10 +45,9 @@ class Pip:
             if code == 0:
                 return
             cause = recognise(tail)
-            if cause is None or not cause.passing or attempt == ATTEMPTS:
-                advice = cause.advice if cause else "The reason stands above."
-                advice = advice.format(need_gb=NEED_GB, tmp=tempfile.gettempdir())
-                raise InstallFailed(f"{tail}\n\n{advice}\nThe whole output: {self.log}")
+            if not cause.passing or attempt == ATTEMPTS:
+                advice = cause.advice.format(need_gb=NEED_GB, tmp=tempfile.gettempdir())
+                raise cause.error(f"{tail}\n\n{advice}\nThe whole output: {self.log}")
             say(f"no connection; try {attempt + 1} of {ATTEMPTS} in {attempt * 5} s")
             time.sleep(attempt * 5)
 

