@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.installer.errors import InstallFailed, recognise
+from scripts.installer.errors import recognise
 
 ATTEMPTS = 3
 QUIET_S = 10  # a line at least this often

