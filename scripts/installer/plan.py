@@ -73,8 +73,8 @@ class Plan:
     def _torch_build(self, local: str) -> None:
         """Install the locked torch with a local version label, "" for none.
 
-        Asked for `==2.13.0` alone, pip would pass over a CPU wheel in a folder: an index tells a file's hash beforehand,
-        a folder does not, and pip prefers what it knows to be allowed.
+        Asked for `==2.13.0` alone, pip would pass over a CPU wheel in a folder: an index tells a file's hash before the
+        download, a folder does not, and pip prefers what it knows to be allowed.
         """
         allowed = os.environ.get("TORCH_SHA256")
         text = re.sub(

