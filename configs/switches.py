@@ -25,8 +25,9 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
 
 
 def safety(layout: Layout) -> dict[str, str]:
-    """Not up for choice: Ray listens on loopback only and wants a token."""
+    """Not up for choice: Ray listens on loopback only and wants a token; no folder's `models` hides the package."""
     return {
+        "PYTHONSAFEPATH": "1",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's word for: this node is 127.0.0.1, bind nothing else
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(layout.ray_token),

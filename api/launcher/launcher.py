@@ -244,7 +244,7 @@ class Launcher:
 
     def _python(self, name: str, module: str, arguments: list[str], output: Path) -> Command:
         argv = (sys.executable, "-m", module, *arguments)
-        return Command(name, argv, self._layout.data_dir, self._environment, output)
+        return Command(name, argv, self._layout.ray, self._environment, output)
 
     def _clean_up(self) -> None:
         """End what an earlier launcher left running."""
