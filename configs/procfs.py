@@ -49,16 +49,15 @@ def find(program: str, uid: int, matches: Callable[[bytes], bool]) -> Iterator[i
             yield pid
 
 
-def marked(name: str, value: str) -> Iterator[int]:
-    """Pids of this user's processes that were started with `name=value` in their environment.
+def inside(folder: Path) -> Iterator[int]:
+    """Pids of the processes that work in `folder` or below it, as far as this user may see.
 
-    Grandchildren inherit it, so it finds what a killed process left behind. A program that writes its title over its
-    environment (PostgreSQL and Valkey do) is not found by it.
+    Children inherit their folder, so it finds what a killed process left behind. The environment would not do: a
+    program that writes its title over its arguments (Ray's workers and vLLM's do) overwrites some of it too.
     """
-    wanted = f"{name}={value}".encode()
     for pid in _pids():
         known = facts(pid)
-        if known and not known.ended and wanted in _read(pid, "environ").split(b"\0"):
+        if known and not known.ended and _works_in(pid, folder):
             yield pid
 
 
@@ -81,6 +80,13 @@ def _uid(pid: int) -> int | None:
         if line.startswith(b"Uid:"):
             return int(line.split()[2])  # the effective one
     return None
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    try:
+        return (_PROC / str(pid) / "cwd").readlink().is_relative_to(folder)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
 
 
 def _read(pid: int, name: str) -> bytes:

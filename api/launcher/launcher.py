@@ -26,7 +26,7 @@ from api.launcher.parts import Parts
 from api.launcher.port_keeper import PortKeeper
 from configs import procfs, switches
 from configs.catalog import Catalog
-from configs.cluster import VARIABLE, Cluster
+from configs.cluster import Cluster
 from configs.datadir import Layout
 from configs.errors import Internal, MantaError
 from configs.ledger import Ledger
@@ -253,18 +253,18 @@ class Launcher:
             first = signal.SIGINT if child.name == "postgres" else signal.SIGTERM
             child.terminate(KILL_GRACE_S, first)
             self._ledger.remove(child)
-        self._end_marked()
+        self._end_workers()
 
     def _end_ray(self) -> None:
         children, self._ray = list(self._ray.values()), {}
         for child in sorted(children, key=lambda child: child.name, reverse=True):  # raylet before gcs_server
             child.terminate(KILL_GRACE_S)
             self._ledger.remove(child)
-        self._end_marked()
+        self._end_workers()
 
-    def _end_marked(self) -> None:
-        """Everything that was started with this cluster's file in its environment."""
-        found = [Child.adopt("worker", pid) for pid in procfs.marked(VARIABLE, str(self._layout.cluster))]
+    def _end_workers(self) -> None:
+        """Everything that works in Ray's folder: workers, engines, and what they started."""
+        found = [Child.adopt("worker", pid) for pid in procfs.inside(self._layout.ray)]
         workers = [child for child in found if child is not None and child.pid != os.getpid()]
         for child in workers:
             child.signal(signal.SIGTERM)

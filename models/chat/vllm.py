@@ -18,7 +18,7 @@ from vllm.entrypoints.serve.tokenize.protocol import TokenizeChatRequest, Tokeni
 from vllm.entrypoints.serve.utils.api_utils import get_max_tokens
 from vllm.usage.usage_lib import UsageContext
 
-from configs.errors import Internal, MantaError, RouteNotFound, Unavailable
+from configs.errors import EngineDied, Internal, MantaError, RouteNotFound
 from configs.specs import ModelSpec
 from models import sources
 from models.chat import refusals
@@ -68,7 +68,7 @@ class VllmBackend:
     async def answer(self, call: Call, reply: Reply) -> None:
         """See `models.wire.Backend`."""
         if self._engine is None or self._engine.errored:
-            raise Unavailable("The engine of this model is not running.")
+            raise EngineDied("The engine of this model is not running.")
         try:
             await self._route(call, reply)
         except asyncio.CancelledError:
