@@ -13,6 +13,7 @@ import orjson
 from api.cli.display import Display, follow_models
 from api.keys import key_of
 from api.launcher.launcher import Launcher
+from api.launcher.leftovers import end_leftovers
 from api.launcher.parts import Parts
 from api.launcher.port_keeper import PortKeeper
 from api.port import bind
@@ -31,6 +32,7 @@ def serve(config: Path | None, flags: dict[str, Any]) -> None:
     layout = Layout(catalog.configuration.general_settings.data_dir or default_data_dir())
     port = catalog.configuration.general_settings.port
     with layout.hold(command=" ".join(sys.argv), port=port):
+        end_leftovers(layout)
         asyncio.run(run(catalog, layout))
 
 

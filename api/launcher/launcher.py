@@ -5,62 +5,51 @@
     Valkey          beside it
     Ray         ->  applications: each model, control, search, ingress      beside both
 
-Each part that dies is started again: PostgreSQL and Valkey as they are, Ray's GCS from its own store, a raylet with a
-new head. What a launcher that was killed left behind is ended before anything is started.
+Each part that dies is started again: PostgreSQL and Valkey as they are, Ray as `api.launcher.ray_head` says.
 """
 
 import asyncio
 import logging
-import os
-import shutil
-import signal
-import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import orjson
-
+from api.launcher.modules import Modules
 from api.launcher.parts import Parts
 from api.launcher.port_keeper import PortKeeper
-from configs import procfs, switches
+from api.launcher.ray_head import RayHead
+from configs import switches
 from configs.catalog import Catalog
 from configs.cluster import Cluster
 from configs.datadir import Layout
-from configs.errors import Internal, MantaError
+from configs.errors import MantaError
 from configs.ledger import Ledger
 from configs.postgres import EmbeddedPostgres
-from configs.processes import Child, Command
+from configs.processes import Child
 from configs.valkey import EmbeddedValkey
 
 log = logging.getLogger(__name__)
 
-KILL_GRACE_S = 5.0
-HEAD_TIMEOUT_S = 120.0
+SEED = "api.launcher.seed"
 SEED_TIMEOUT_S = 300.0
 RESTART_PAUSE_S = 1.0
-POLL_S = 0.05
-RAY_PARTS = {"gcs_server": "ray gcs", "raylet": "ray"}
 
 
 class Launcher:
-    """One run of one installation, in a data directory that the caller holds."""
+    """One run of one installation, in a data directory that the caller holds and that nobody else works in."""
 
     def __init__(self, catalog: Catalog, layout: Layout, keeper: PortKeeper, parts: Parts) -> None:
+        settings = catalog.settings
         self._catalog = catalog
         self._layout = layout
         self._keeper = keeper
         self.parts = parts
         self._ledger = Ledger(layout.processes)
-        self._environment = switches.environment(layout, catalog.settings)
-        settings = catalog.settings
+        self._modules = Modules(layout, switches.environment(layout, settings))
+        self._ray = RayHead(self._modules, self._ledger)
         self._postgres = None if settings.database_url else EmbeddedPostgres(layout)
         self._valkey = None if settings.redis_url else EmbeddedValkey(layout)
-        self._ray: dict[str, Child] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._guards: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
         """Bring every part up; returns when the ingress answers on the port.
@@ -68,12 +57,14 @@ class Launcher:
         Raises:
             MantaError: a part could not be started; the message says what to mend.
         """
-        await asyncio.to_thread(self._clean_up)
         self._cluster().write(self._layout.cluster)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._start_database())
-            group.create_task(self._start_valkey())
-            group.create_task(self._start_ray())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._start_database())
+                group.create_task(self._start_valkey())
+                group.create_task(self._start_ray())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         self.parts.set("ingress", "starting")
         await self._keeper.handed_over.wait()
         self.parts.set("ingress", "ready")
@@ -83,22 +74,18 @@ class Launcher:
         self._stopping = True
         self.parts.set("ingress", "draining")
         await self._keeper.drain(drain_s)
-        for task in self._tasks:
+        for task in self._guards:
             task.cancel()
-        await asyncio.to_thread(self._end_ray)
+        await asyncio.to_thread(self._ray.end)
         await asyncio.to_thread(self._end_stores)
         self._keeper.close()
 
     def _cluster(self) -> Cluster:
         layout, settings = self._layout, self._catalog.settings
-        database = (
-            settings.database_url.get_secret_value() if settings.database_url else self._own_postgres().urls.app_url
-        )
-        cache = settings.redis_url.get_secret_value() if settings.redis_url else self._own_valkey().url
         return Cluster(
             data_dir=layout.data_dir,
-            database_url=database,
-            redis_url=cache,
+            database_url=self._app_url(),
+            redis_url=settings.redis_url.get_secret_value() if settings.redis_url else self._own_valkey().url,
             link_secret=layout.secret("link"),
             port_socket=layout.port_socket,
             configuration=self._catalog.configuration,
@@ -124,152 +111,53 @@ class Launcher:
         self._watch(child, lambda: self._start_store(name, store))
 
     async def _seed(self) -> None:
-        settings = self._catalog.settings
-        own = self._postgres
-        owner = own.urls.owner_url if own else self._cluster().database_url.get_secret_value()
         self._layout.secret("operator_key")
         order = {
-            "migrate": own is not None,
-            "owner_url": owner,
-            "app_url": settings.database_url.get_secret_value()
-            if settings.database_url
-            else self._own_postgres().urls.app_url,
+            "migrate": self._postgres is not None,
+            "owner_url": self._postgres.urls.owner_url if self._postgres else self._app_url(),
+            "app_url": self._app_url(),
             "models": [spec.model_dump(mode="json") for spec in self._catalog.configuration.model_list],
             "operator_key": str(self._layout.secrets / "operator_key"),
         }
-        await self._run_module("api.launcher.seed", order, SEED_TIMEOUT_S)
+        await self._modules.run(SEED, order, SEED_TIMEOUT_S)
 
     async def _start_ray(self) -> None:
         self.parts.set("ray", "starting")
-        self._layout.secret("ray_token")
-        await asyncio.to_thread(_empty, self._layout.ray)
-        command = self._python(
-            "ray head", "api.launcher.head", [str(self._layout.ray)], self._layout.logs / "ray.jsonl"
-        )
-        command.log.unlink(missing_ok=True)
-        child = command.spawn()
-        self._ledger.add(child)
-        await self._follow_head(child, command.log)
-        self._ledger.remove(child)
-        for name, ray_child in self._ray.items():
-            self._watch(ray_child, partial(self._restart_ray, name))
+        children = await self._ray.start()
+        self._ray_is_up(children)
+        for spec in self._catalog.configuration.model_list:
+            self.parts.set(f"model {spec.model_name}", "waiting")
 
-    async def _follow_head(self, child: Child, output: Path) -> None:
-        """Read the head's lines until it ends."""
-        told: set[str] = set()
-        async with asyncio.timeout(HEAD_TIMEOUT_S):
-            while True:
-                over = not child.alive()
-                for line in _json_lines(output):
-                    if line["phase"] not in told:
-                        told.add(line["phase"])
-                        self._head_told(line)
-                if over:
-                    break
-                await asyncio.sleep(POLL_S)
-        if "deployed" not in told:
-            raise Internal(f"Ray did not start; the end of {output} tells why")
+    async def _restart_ray(self, ended: Child) -> None:
+        self.parts.set("ray", "restarting")
+        self._ray_is_up(await self._ray.restart(ended))
 
-    def _head_told(self, line: dict[str, Any]) -> None:
-        if line["phase"] == "ray":
-            for name, pid in line["pids"].items():
-                adopted = Child.adopt(name, pid)
-                if adopted is not None:
-                    child = self._with_command(adopted)
-                    self._ray[name] = child
-                    self._ledger.add(child)
-        elif line["phase"] == "deployed":
-            self.parts.set("ray", "ready")
-            for spec in self._catalog.configuration.model_list:
-                self.parts.set(f"model {spec.model_name}", "waiting")
+    def _ray_is_up(self, children: list[Child]) -> None:
+        self.parts.set("ray", "ready")
+        for child in children:
+            self._watch(child, partial(self._restart_ray, child), self._ray.holds)
 
-    def _with_command(self, child: Child) -> Child:
-        """The child with what it takes to start it again: Ray's own arguments."""
-        argv = tuple(procfs.command_line(child.pid))
-        command = Command(
-            child.name, argv, self._layout.ray, self._environment, self._layout.logs / f"{child.name}.log"
-        )
-        return Child(child.name, child.pid, child.started_at, command)
+    def _watch(
+        self, child: Child, again: Callable[[], Awaitable[None]], wanted: Callable[[Child], bool] = lambda _: True
+    ) -> None:
+        task = asyncio.get_running_loop().create_task(self._guard(child, again, wanted))
+        self._guards.add(task)
+        task.add_done_callback(self._guards.discard)
 
-    async def _restart_ray(self, name: str) -> None:
-        """GCS comes back with what it knew; without its raylet nothing of a node is left, so that takes a new head."""
-        if name == "gcs_server":
-            command = self._ray[name].command
-            assert command is not None
-            child = await asyncio.to_thread(command.spawn)
-            self._ray[name] = child
-            self._ledger.add(child)
-            self._watch(child, lambda: self._restart_ray(name))
-            return
-        await asyncio.to_thread(self._end_ray)
-        await self._start_ray()
-
-    def _watch(self, child: Child, again: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.get_running_loop().create_task(self._guard(child, again))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guard(self, child: Child, again: Callable[[], Awaitable[None]]) -> None:
+    async def _guard(self, child: Child, again: Callable[[], Awaitable[None]], wanted: Callable[[Child], bool]) -> None:
         await child.ended()
-        if self._stopping or self._superseded(child):
+        if self._stopping or not wanted(child):
             return
         log.warning("%s (pid %d) ended; starting it again", child.name, child.pid)
         self._ledger.remove(child)
         while not self._stopping:
             try:
                 await again()
-            except MantaError as error:
-                log.error("%s could not be started: %s", child.name, error.message)
+            except (MantaError, TimeoutError) as error:
+                log.warning("%s could not be started: %s", child.name, error)
                 await asyncio.sleep(RESTART_PAUSE_S)
             else:
                 return
-
-    def _superseded(self, child: Child) -> bool:
-        """Ended on purpose, as part of a restart."""
-        return child.name in RAY_PARTS and self._ray.get(child.name) != child
-
-    async def _run_module(self, module: str, order: dict[str, Any], timeout_s: float) -> None:
-        order_file = self._layout.secrets / f"{module}.json"
-        order_file.touch(mode=0o600)
-        order_file.write_bytes(orjson.dumps(order))
-        log_file = self._layout.logs / f"{module.rpartition('.')[2]}.log"
-        child = self._python(module, module, [str(order_file)], log_file).spawn()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await child.ended()
-        finally:
-            order_file.unlink()
-        if child.exit_code() != 0:
-            raise Internal(f"{module} failed; the end of {log_file} tells why")
-
-    def _python(self, name: str, module: str, arguments: list[str], output: Path) -> Command:
-        argv = (sys.executable, "-m", module, *arguments)
-        return Command(name, argv, self._layout.ray, self._environment, output)
-
-    def _clean_up(self) -> None:
-        """End what an earlier launcher left running."""
-        for child in self._ledger.survivors():
-            log.warning("ending %s (pid %d), left by a launcher that was killed", child.name, child.pid)
-            first = signal.SIGINT if child.name == "postgres" else signal.SIGTERM
-            child.terminate(KILL_GRACE_S, first)
-            self._ledger.remove(child)
-        self._end_workers()
-
-    def _end_ray(self) -> None:
-        children, self._ray = list(self._ray.values()), {}
-        for child in sorted(children, key=lambda child: child.name, reverse=True):  # raylet before gcs_server
-            child.terminate(KILL_GRACE_S)
-            self._ledger.remove(child)
-        self._end_workers()
-
-    def _end_workers(self) -> None:
-        """Everything that works in Ray's folder: workers, engines, and what they started."""
-        found = [Child.adopt("worker", pid) for pid in procfs.inside(self._layout.ray)]
-        workers = [child for child in found if child is not None and child.pid != os.getpid()]
-        for child in workers:
-            child.signal(signal.SIGTERM)
-        for child in workers:
-            child.terminate(KILL_GRACE_S, signal.SIGKILL)
 
     def _end_stores(self) -> None:
         for store in (self._valkey, self._postgres):
@@ -278,27 +166,13 @@ class Launcher:
         for child in self._ledger.survivors():
             self._ledger.remove(child)
 
-    def _own_postgres(self) -> EmbeddedPostgres:
+    def _app_url(self) -> str:
+        given = self._catalog.settings.database_url
+        if given:
+            return given.get_secret_value()
         assert self._postgres is not None
-        return self._postgres
+        return self._postgres.urls.app_url
 
     def _own_valkey(self) -> EmbeddedValkey:
         assert self._valkey is not None
         return self._valkey
-
-
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    """The complete JSON lines of a file that others may write words into."""
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    return [orjson.loads(line) for line in lines if line.startswith(b'{"phase"')]
-
-
-def _empty(folder: Path) -> None:
-    """Remove what an earlier run of Ray left."""
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink()

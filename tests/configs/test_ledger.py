@@ -87,6 +87,8 @@ def test_an_account_is_kept(data_root: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"children": []}', '{"boot_id": 1, "children": [{}]}'])
 def test_a_damaged_ledger_is_named(data_root: Path, text: str) -> None:
     path = data_root / "processes.json"
-    path.write_text(text.replace('"boot_id": 1', f'"boot_id": "{Path("/proc/sys/kernel/random/boot_id").read_text().strip()}"'))
+    path.write_text(
+        text.replace('"boot_id": 1', f'"boot_id": "{Path("/proc/sys/kernel/random/boot_id").read_text().strip()}"')
+    )
     with pytest.raises(ConfigurationError, match=r"processes\.json' is damaged"):
         Ledger(path).survivors()

@@ -1,10 +1,9 @@
 import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any
 
 import psutil
@@ -17,7 +16,7 @@ from configs.accounts import by_uid
 from configs.datadir import Layout
 from configs.errors import ConfigurationError, Internal, TimedOut
 from configs.postgres import EmbeddedPostgres
-from configs.processes import Child, run
+from configs.processes import Child
 from tests.fixtures.data_dirs import held_layout, open_folder, run_as_nobody
 
 pytestmark = pytest.mark.timeout(120)
@@ -75,7 +74,9 @@ def test_every_role_reaches_the_database_by_its_url(shared: EmbeddedPostgres) ->
 
 def test_no_role_has_a_power_that_breaks_row_level_security(shared: EmbeddedPostgres) -> None:
     powers = "rolsuper, rolbypassrls, rolcreatedb, rolcreaterole, rolreplication"
-    found = query(shared.urls.app_url, f"SELECT rolname, {powers} FROM pg_roles WHERE rolname LIKE 'manta%%' ORDER BY 1")
+    found = query(
+        shared.urls.app_url, f"SELECT rolname, {powers} FROM pg_roles WHERE rolname LIKE 'manta%%' ORDER BY 1"
+    )
     nothing = (False,) * 5
     assert found == [
         ("manta_app", *nothing),
@@ -85,14 +86,17 @@ def test_no_role_has_a_power_that_breaks_row_level_security(shared: EmbeddedPost
     ]
     owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'manta'"
     assert query(shared.urls.app_url, owner) == [("manta_owner",)]
-    assert query(shared.urls.app_url, "SELECT count(*) FROM pg_auth_members WHERE member::regrole::text LIKE 'manta_%'") == [
-        (0,)
-    ]
+    assert query(
+        shared.urls.app_url, "SELECT count(*) FROM pg_auth_members WHERE member::regrole::text LIKE 'manta_%'"
+    ) == [(0,)]
 
 
 def test_the_application_may_only_do_what_it_was_granted(shared: EmbeddedPostgres) -> None:
     owner, app = shared.urls.owner_url, shared.urls.app_url
-    query(owner, "CREATE TABLE granted (n int); CREATE TABLE withheld (n int); GRANT SELECT, INSERT ON granted TO manta_app")
+    query(
+        owner,
+        "CREATE TABLE granted (n int); CREATE TABLE withheld (n int); GRANT SELECT, INSERT ON granted TO manta_app",
+    )
     query(app, "INSERT INTO granted VALUES (1)")
     assert query(app, "SELECT n FROM granted") == [(1,)]
     for refused in (
@@ -360,7 +364,9 @@ def test_a_cluster_of_another_version_is_refused_and_left_alone(held: Layout, ve
     marker.unlink()
     if version:
         marker.write_text(version)
-    with pytest.raises(ConfigurationError, match=r"was made by PostgreSQL (17|an unknown version), and this release runs 18"):
+    with pytest.raises(
+        ConfigurationError, match=r"was made by PostgreSQL (17|an unknown version), and this release runs 18"
+    ):
         server.start()
     assert (postgres_cluster.path(held) / "base").is_dir()
 
@@ -421,22 +427,21 @@ def test_it_tells_why_it_does_not_start(held: Layout) -> None:
 
 
 def start_as_a_user() -> None:
-    with open_folder() as root, held_layout(root / "da ta") as layout:
-        with EmbeddedPostgres(layout) as server:
-            add_rows(server, "one")
-            assert psutil.Process(running(server).pid).uids().effective == os.geteuid()
-            # the pid of a process of the same user stands in a stale file: PostgreSQL alone would give up here
-            running(server).signal(SIGKILL)
-            assert running(server).wait(20)
-            pid_file = postgres_cluster.path(layout) / "postmaster.pid"
-            lines = pid_file.read_text().splitlines(keepends=True)
-            bystander = Child.adopt("sleep", _bystander(layout))
-            assert bystander is not None
-            pid_file.write_text("".join([f"{bystander.pid}\n", *lines[1:]]))
-            restart(server)
-            assert rows(server) == ["one"]
-            assert bystander.alive()
-            bystander.terminate(5)
+    with open_folder() as root, held_layout(root / "da ta") as layout, EmbeddedPostgres(layout) as server:
+        add_rows(server, "one")
+        assert psutil.Process(running(server).pid).uids().effective == os.geteuid()
+        # the pid of a process of the same user stands in a stale file: PostgreSQL alone would give up here
+        running(server).signal(SIGKILL)
+        assert running(server).wait(20)
+        pid_file = postgres_cluster.path(layout) / "postmaster.pid"
+        lines = pid_file.read_text().splitlines(keepends=True)
+        bystander = Child.adopt("sleep", _bystander(layout))
+        assert bystander is not None
+        pid_file.write_text("".join([f"{bystander.pid}\n", *lines[1:]]))
+        restart(server)
+        assert rows(server) == ["one"]
+        assert bystander.alive()
+        bystander.terminate(5)
 
 
 def _bystander(layout: Layout) -> int:

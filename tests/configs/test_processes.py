@@ -193,9 +193,7 @@ def test_run_tells_how_a_command_failed(data_root: Path) -> None:
 
 def test_run_ends_what_takes_too_long_with_its_children(data_root: Path) -> None:
     with pytest.raises(Internal, match=r"sh did not end within 0\.3 s"):
-        run(
-            ["/bin/sh", "-c", f"sleep 60 & echo $! > {data_root}/pid; wait"], timeout_s=0.3, cwd=data_root, env=ENV
-        )
+        run(["/bin/sh", "-c", f"sleep 60 & echo $! > {data_root}/pid; wait"], timeout_s=0.3, cwd=data_root, env=ENV)
     grandchild = Child.adopt("sleep", int(wait_for(data_root / "pid")))
     assert grandchild is None or grandchild.wait(20)
 

@@ -32,14 +32,13 @@ def test_find_asks_for_program_owner_and_command_line(data_root: Path) -> None:
         child.terminate(5)
 
 
-def test_marked_finds_what_a_killed_process_left_behind(data_root: Path) -> None:
-    env = ENV | {"MANTA_TEST_MARK": str(data_root)}
+def test_inside_finds_what_a_killed_process_left_behind(data_root: Path) -> None:
     script = f"sleep 60 & echo $! > {data_root}/pid; wait"
-    parent = spawn("sh", ["/bin/sh", "-c", script], cwd=data_root, env=env, stdout=data_root / "log")
+    parent = spawn("sh", ["/bin/sh", "-c", script], cwd=data_root, env=ENV, stdout=data_root / "log")
     while not (data_root / "pid").exists() or not (data_root / "pid").read_text().endswith("\n"):
         assert not parent.wait(0.01)
     parent.signal(SIGKILL)
     assert parent.wait(20)
     grandchild = int((data_root / "pid").read_text())
-    assert list(procfs.marked("MANTA_TEST_MARK", str(data_root))) == [grandchild]
+    assert list(procfs.inside(data_root)) == [grandchild]
     os.kill(grandchild, SIGKILL)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.faults.test_engine import ask
-from tests.fixtures.stack import CONFIGURATION, Stack, stack_in_folder
+from tests.fixtures.stack import CONFIGURATION, stack_in_folder
 
 pytestmark = pytest.mark.faults
 
@@ -15,8 +15,8 @@ def test_next_start_cleans_up_after_a_killed_launcher_and_stop_leaves_nothing() 
         left = stack.all_processes()
         assert left
         stack.kill_launcher()
-        stack.start().wait_ready(("starter",))
-        assert not [process for process in left if process.is_running()]
+        stack.start().until(lambda: not any(process.is_running() for process in left), 30)
+        stack.wait_ready(("starter",))
         assert stack.sdk(api_key=made["key"]).models.list().data
         assert ask(stack) in {"stop", "length"}
         assert stack.stop() == 0
