@@ -13,7 +13,7 @@ from bench import report
 from bench.options import Options
 
 NAMES = ("chat", "mock", "streams500", "people", "startup", "vanish")
-"""Files here with `run(options) -> Report`. `bench.live`, `bench.embedding` and `bench.search` have their own options."""
+"""Files here with `run(options) -> Report`. `bench.live` and `bench.embedding` take options of their own."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Streaming clients for any server that speaks OpenAI's HTTP: closed loop (so many at once) and open loop (by the clock).
+"""Streaming clients for servers that speak OpenAI's HTTP: closed loop (so many at once), open loop (by the clock).
 
 A raw `asyncio.Protocol` on uvloop, one connection per client, kept alive. It does not know what answers.
 """
@@ -7,9 +7,10 @@ import asyncio
 import itertools
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -53,7 +54,7 @@ class Server:
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
             Connection,
-            parts.hostname,
+            parts.hostname or "localhost",
             parts.port or (443 if secure else 80),
             ssl=ssl.create_default_context() if secure else None,
         )
@@ -81,9 +82,9 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.on_event: Callable[[], object] | None = None
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses of asyncio's
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of the answer."""
@@ -158,7 +159,7 @@ class Client:
             self._connection = None
 
 
-def chat_body(tokens: int, **more: Any) -> dict[str, Any]:
+def chat_body(tokens: int, more: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """A chat that streams exactly `tokens` tokens, with a prompt that no other one repeats."""
     number = next(_numbers)
     words = f"[{number}] Tell me a long story about number {number * 7919 % 10007} and the sea."
@@ -169,7 +170,7 @@ def chat_body(tokens: int, **more: Any) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
         "ignore_eos": True,
-    } | more
+    } | dict(more)
 
 
 async def closed_loop(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`short` is for trying a bench out: few requests, nothing written to the results. `concurrency` replaces its own."""
+    """`short`: few requests, nothing written to the results. `concurrency` replaces a bench's numbers of clients."""
 
     short: bool = False
     concurrency: tuple[int, ...] = ()
