@@ -1,7 +1,7 @@
 """The path from engine to client without an engine: CPU of the ingress per chunk and per request, and its ceiling.
 
-Two kinds of legs give two figures each. At an engine's pace (a step every 20 ms) answers of 1 and of 256 tokens separate
-what a request costs from what a chunk costs. As fast as it goes, the slowest of client, ingress and script sets the rate.
+At an engine's pace (a step every 20 ms), answers of 1 and of 256 tokens separate what a request costs from what a chunk
+costs. Then, as fast as it goes, the slowest of client, ingress and script sets the rate.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ def run(options: Options) -> Report:
     headers = ["c", "us per request", "us per chunk", "gap p99 ms", "max chunks/s", "us per chunk at max"]
     headers += ["CPU shares ingress / script / client"]
     notes = [
-        f"Errors: {kinds(errors)}. Paced: one step every {STEP_MS:g} ms, {LONG} tokens; per request: answers of 1 token.",
+        f"Errors: {kinds(errors)}. A step every {STEP_MS:g} ms; {LONG} tokens an answer, and 1 for the other leg.",
         "Key check, usage rows and metrics are on; leases are not taken (see `bench/mock_ingress.py`).",
     ]
     return Report("mock", "Path cost with a scripted engine", [Table(headers, rows)], notes, data)

@@ -1,7 +1,7 @@
 """The real ingress without Ray, in a process of its own: `python -m bench.mock_ingress CLUSTER_FILE ENGINE_PORT`.
 
-Gate, keys, checks, directory, gateway, exchange, link and outbox are Manta's own on a real PostgreSQL. Only the lease is
-not taken from Serve: there is one replica, `bench.mock_engine`, and it always has room.
+Gate, keys, checks, directory, gateway, exchange, link and outbox are Manta's own on a real PostgreSQL. Only the lease
+is not taken from Serve: there is one replica, `bench.mock_engine`, and it always has room.
 """
 
 import sys

@@ -22,11 +22,12 @@ import yaml
 
 from api.keys import key_of
 from bench import processes
-from bench.load import Server
+from bench.load import Client, Server, chat_body, run
 from configs import procfs
 from configs.cluster import VARIABLE
 from configs.datadir import Layout
 from configs.processes import Child, spawn
+from models import sources
 
 MANTA_PORT = 8210
 PLAIN_PORT = 9310
@@ -38,10 +39,11 @@ MODEL = "starter"
 KV_CACHE_BYTES = 2**30
 """What `models.chat.arguments` gives an engine on a CPU."""
 ENGINE: dict[str, Any] = {"max_model_len": 4096, "enable_auto_tool_choice": True, "tool_call_parser": "hermes"}
+EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 EMBEDDER = {
-    "model_name": "all-MiniLM-L6-v2",
+    "model_name": EMBEDDING_MODEL,
     "kind": "embedding",
-    "params": {"model": "sentence_transformers/all-MiniLM-L6-v2"},
+    "params": {"model": f"sentence_transformers/{EMBEDDING_MODEL}"},
 }
 
 
@@ -184,8 +186,6 @@ def flags(arguments: dict[str, Any]) -> list[str]:
 
 def model_folder() -> Path:
     """The bundled chat model."""
-    from models import sources
-
     return sources.folder(MODEL, "transformers")
 
 
@@ -202,7 +202,6 @@ def environment() -> dict[str, str]:
 
 def first_token_s(stack: Stack, start: float) -> float:
     """Seconds from `start` (perf_counter) until the server gave the first token of a stream, asked again and again."""
-    from bench.load import Client, chat_body, run
 
     async def one() -> float | None:
         client = Client(stack.server, 1)
