@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from bench.load import at_once
 from configs.errors import MantaError
 from configs.processes import run
 
@@ -67,6 +68,7 @@ def machine() -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _commit(),
+        "client_at_once": _client_at_once(),
         "cores": len(os.sched_getaffinity(0)),
         "cpu": _field("/proc/cpuinfo", "model name") or platform.machine(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
@@ -79,7 +81,9 @@ def machine_line(facts: dict[str, Any]) -> str:
     """The same in one line."""
     versions = ", ".join(f"{name} {found}" for name, found in facts["versions"].items())
     where = f"{facts['cores']} cores of {facts['cpu']}, {facts['memory_gb']} GB"
-    return f"{facts['date']}, commit {facts['commit']}; {where}; Python {facts['python']}, {versions}."
+    client = "real-time" if facts["client_at_once"] else "normal"
+    software = f"Python {facts['python']}, {versions}"
+    return f"{facts['date']}, commit {facts['commit']}; {where}; {software}; client at {client} priority."
 
 
 def with_section(text: str, name: str, section: str) -> str:
@@ -122,6 +126,11 @@ def _commit() -> str:
         return git("rev-parse", "--short", "HEAD") + (" (changed)" if changed else "")
     except MantaError:
         return "unknown"
+
+
+def _client_at_once() -> bool:
+    with at_once() as granted:
+        return granted
 
 
 def _version(package: str) -> str | None:
