@@ -2,8 +2,8 @@
 
 Run as: python -m bench.embedding [--texts 512] [--clients 64] [--pairs 5] [--threads 2]
 
-The clients' leg is all that stands below HTTP: body to request, tokenising, queue, model, response bytes. The other leg is
-the library at its best: all texts in one call, sorted by length, `batch_size=64`.
+The clients' leg is all that stands below HTTP: body to request, tokenising, queue, model, response bytes. The other leg
+is the library at its best: all texts in one call, sorted by length, `batch_size=64`.
 """
 
 import argparse

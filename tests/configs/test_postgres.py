@@ -143,7 +143,7 @@ def test_nobody_enters_without_the_right_password(shared: EmbeddedPostgres) -> N
             psycopg.connect(host=host, port=5432, user=user, dbname="manta", password="manta")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         query(url.replace("manta_app:", "manta_owner:"), "SELECT 1")
-    with pytest.raises(psycopg.OperationalError, match="no pg_hba.conf entry"):
+    with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
         psycopg.connect(url, replication="true")
 
 
