@@ -69,7 +69,7 @@ def measuring() -> dict[str, str]:
     folders = [str(ROOT / "scripts" / "coverage"), *([given] if given else [])]
     return {
         "COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml"),
-        "COVERAGE_FILE": str(DATA / "part"),
+        "COVERAGE_FILE": str(DATA / ".coverage"),
         "PYTHONPATH": os.pathsep.join(folders),
     }
 
@@ -103,7 +103,7 @@ def report_coverage(*, whole: bool) -> list[Outcome]:
     """Join what every process measured and show it; only a whole run must reach the bound of `pyproject.toml`."""
     coverage = (sys.executable, "-m", "coverage")
     print("\ncoverage, all processes together", flush=True)
-    file = {"COVERAGE_FILE": str(ROOT / ".coverage")}
+    file = {"COVERAGE_FILE": measuring()["COVERAGE_FILE"]}
     joined = call(Step("coverage", "joining coverage", (*coverage, "combine", "--quiet", str(DATA))), file)
     bound = () if whole else ("--fail-under=0",)
     return [joined, call(Step("coverage", "coverage report", (*coverage, "report", *bound)), file)]

@@ -57,7 +57,8 @@ def test_options() -> None:
     ("field", "value"),
     [
         ("encoding_format", "int8"), ("encoding_format", 1), ("dimensions", 0), ("dimensions", "3"),
-        ("dimensions", 2.0), ("dimensions", True), ("user", 5), ("truncate_prompt_tokens", -2), ("truncate_prompt_tokens", "all"),
+        ("dimensions", 2.0), ("dimensions", True), ("user", 5), ("truncate_prompt_tokens", -2),
+        ("truncate_prompt_tokens", "all"),
         ("input_type", "QUERY"), ("input_type", ["query"]), ("encoding_format", ["float"]),
     ],
 )  # fmt: skip
