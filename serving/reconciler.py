@@ -12,7 +12,7 @@ from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, Repli
 
 from configs.specs import ModelSpec
 from serving.apps import APP_PREFIX, DEPLOYMENT, app_name, model_app
-from serving.notes import forget_phase, read_phase
+from serving.notes import forget_phase, read_failure, read_phase
 
 log = logging.getLogger(__name__)
 
@@ -84,4 +84,8 @@ def _state(spec: ModelSpec, application: ApplicationStatusOverview | None) -> Mo
     if state == "ready" and replicas == 0:
         state = "asleep" if spec.autoscaling.min_replicas == 0 else "restarting"
     phase = state if state in ("ready", "asleep", "failed") else read_phase(spec.model_name) or "waiting"
-    return ModelState(state, phase, replicas, application.message if state == "failed" else "")
+    return ModelState(state, phase, replicas, _reason(spec, application) if state == "failed" else "")
+
+
+def _reason(spec: ModelSpec, application: ApplicationStatusOverview) -> str:
+    return read_failure(spec.model_name) or application.message

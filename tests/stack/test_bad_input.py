@@ -10,7 +10,6 @@ from tests.fixtures.stack import Stack
 pytestmark = pytest.mark.stack
 
 ROUTES = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/tokenize", "/api/models", "/api/keys")
-NESTED = "(" * 60_000 + "a" + ")" * 60_000
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452") + bytes(64)
 
 RAW = {
@@ -101,7 +100,9 @@ CHATS: dict[str, dict[str, Any]] = {
     "tool choice of no tool": chat(tool_choice="required"),
     "tool choice of another": chat(tools=[tool()], tool_choice={"type": "function", "function": {"name": "g"}}),
     "parentheses": chat(response_format=schema({"type": "string", "pattern": "(" * 60_000})),
-    "closed parentheses": chat(response_format=schema({"type": "string", "pattern": NESTED})),
+    "closed parentheses": chat(
+        response_format=schema({"type": "string", "pattern": "(" * 60_000 + "a" + ")" * 60_000})
+    ),
     "lookbehind": chat(response_format=schema({"type": "string", "pattern": "(?<=a"})),
     "bad repeat": chat(response_format=schema({"type": "string", "pattern": "^{2}("})),
     "schema of nonsense": chat(response_format=schema({"type": "nonsense"})),
@@ -149,7 +150,6 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "dimensions 0": ("/v1/embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "dimensions": 0}),
     "dimensions 385": ("/v1/embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "dimensions": 385}),
     "encoding": ("/v1/embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "encoding_format": "hex"}),
-    "model with a path": ("/api/models", {"model_name": "x", "kind": "chat", "params": {"model": "vllm/../../etc"}}),
     "model without a backend": ("/api/models", {"model_name": "x", "kind": "chat", "params": {"model": "nobody/x"}}),
     "model with a typo": (
         "/api/models",

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import re
 import socket
 import sys
 from collections import OrderedDict
@@ -18,6 +19,9 @@ from configs.processes import Child, Command
 log = logging.getLogger(__name__)
 
 MAX_CHARACTERS = 256 * 1024
+REMOTE = re.compile(r'"\$ref"\s*:\s*"(?!#)')
+"""A `$ref` elsewhere; xgrammar would take it for "anything"."""
+
 REMEMBERED = 1024
 ANSWER_TIMEOUT_S = 20.0
 START_TIMEOUT_S = 60.0
@@ -44,6 +48,8 @@ class GrammarGuard:
         """
         if len(text) > MAX_CHARACTERS:
             raise BadRequest(f"The {_name(kind)} is longer than {MAX_CHARACTERS} characters.", param=_param(kind))
+        if kind == "json" and REMOTE.search(text):
+            raise BadRequest("'$ref' must point into the schema itself: nothing is fetched.", param=_param(kind))
         digest = hashlib.sha256(f"{kind}\0{text}".encode()).digest()
         if digest not in self._verdicts:
             async with self._turn:
