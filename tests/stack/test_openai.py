@@ -81,7 +81,7 @@ def test_parameters_are_taken(stack: Stack, extra: dict[str, object], *, stream:
     options: dict[str, object] = {"max_tokens": 6} | extra
     if "max_completion_tokens" in extra:
         del options["max_tokens"]
-    answer = stack.sdk().chat.completions.create(model="starter", messages=HELLO, stream=stream, **options)  # type: ignore[call-overload]  options vary
+    answer = stack.sdk().chat.completions.create(model="starter", messages=HELLO, stream=stream, **options)  # type: ignore[call-overload]  # options vary
     if stream:
         assert any(event.choices and event.choices[0].finish_reason for event in answer)
     else:
@@ -108,7 +108,7 @@ def test_json_schema_is_obeyed(stack: Stack) -> None:
 def test_named_tool_is_called(stack: Stack, *, stream: bool) -> None:
     choice = {"type": "function", "function": {"name": "get_weather"}}
     options = {"model": "starter", "messages": HELLO, "tools": [WEATHER], "tool_choice": choice, "max_tokens": 300}
-    answer = stack.sdk().chat.completions.create(stream=stream, **options)  # type: ignore[call-overload]  options vary
+    answer = stack.sdk().chat.completions.create(stream=stream, **options)  # type: ignore[call-overload]  # options vary
     if stream:
         calls = [call for event in answer for call in (event.choices[0].delta.tool_calls or ()) if event.choices]
         name, arguments = calls[0].function.name, "".join(call.function.arguments or "" for call in calls)
