@@ -4,6 +4,8 @@ It works on differences only: a model that did not change is not touched. It doe
 """
 
 import logging
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,8 @@ from serving.apps import APP_PREFIX, DEPLOYMENT, app_name, model_app
 from serving.notes import forget_phase, read_failure, read_phase
 
 log = logging.getLogger(__name__)
+
+FRESH_S = 1.0
 
 STATES = {
     ApplicationStatus.RUNNING: "ready",
@@ -41,6 +45,9 @@ class Reconciler:
 
     def __init__(self) -> None:
         self._deployed: dict[str, str] = {}
+        self._seen: dict[str, ApplicationStatusOverview] = {}
+        self._seen_at = 0.0
+        self._looking = threading.Lock()
 
     def reconcile(self, specs: Sequence[ModelSpec]) -> None:
         """Deploy what is missing or changed, delete what is no longer wanted."""
@@ -62,8 +69,16 @@ class Reconciler:
 
     def states(self, specs: Sequence[ModelSpec]) -> dict[str, ModelState]:
         """How each model stands."""
-        applications = serve.status().applications
+        applications = self._applications()
         return {spec.model_name: _state(spec, applications.get(app_name(spec.model_name))) for spec in specs}
+
+    def _applications(self) -> dict[str, ApplicationStatusOverview]:
+        """Asking Serve costs 40 ms of CPU, and probes ask often."""
+        with self._looking:
+            if time.monotonic() - self._seen_at > FRESH_S:
+                self._seen = serve.status().applications
+                self._seen_at = time.monotonic()
+            return self._seen
 
     def forget(self, model_name: str) -> None:
         """The model was removed on purpose."""
