@@ -25,6 +25,12 @@ async def origins(session: AsyncSession) -> dict[str, str]:
     return dict(rows.tuples().all())
 
 
+async def added(session: AsyncSession) -> list[ModelSpec]:
+    """The models that were added by API, by name."""
+    query = select(ServedModel).where(ServedModel.origin == "api").order_by(ServedModel.name)
+    return [ModelSpec.model_validate(row.spec) for row in await session.scalars(query)]
+
+
 async def add(session: AsyncSession, spec: ModelSpec) -> bool:
     """Add a model by API; False when the name is taken."""
     query = insert(ServedModel).values(name=spec.model_name, spec=_stored(spec), origin="api").on_conflict_do_nothing()
