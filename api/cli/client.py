@@ -24,9 +24,9 @@ class Client:
     def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self.key = key
-        local = urlsplit(self.url).hostname in LOOPBACK  # no proxy stands before this machine
+        self.is_local = urlsplit(self.url).hostname in LOOPBACK
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, trust_env=not local)
+        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, trust_env=not self.is_local)
 
     def __enter__(self) -> Self:
         return self

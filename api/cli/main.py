@@ -30,18 +30,18 @@ COMMANDS = {
 class Lazy(TyperGroup):
     """Lists the commands without importing them."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401  typer's own context is private
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401  typer's own
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401  typer's context is private
         """Click: the names, in the order of the help."""
         return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
-        """Click: enough of a command to be listed."""
-        return TyperCommand(cmd_name, help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
         """Click: the command that is called."""
         name, command, rest = super().resolve_command(ctx, args)
-        return (name, loaded(name), rest) if command is not None and name in COMMANDS else (name, command, rest)
+        return name, loaded(name) if name in COMMANDS else command, rest
 
 
 def loaded(name: str) -> Any:  # noqa: ANN401

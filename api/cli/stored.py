@@ -54,9 +54,9 @@ class StoredModels:
         """Add one; False when the name is taken."""
         return self._database.unit(lambda session: models.add(session, spec))
 
-    def remove(self, name: str) -> bool:
-        """Remove one; False when there is none of that name."""
-        return self._database.exists() and self._database.unit(lambda session: models.remove(session, name))
+    def remove_added(self, name: str) -> bool:
+        """Remove one that was added; False when there is none of that name."""
+        return self._database.exists() and self._database.unit(lambda session: models.remove_added(session, name))
 
 
 def database(installation: Installation) -> OfflineDatabase:

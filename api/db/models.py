@@ -43,6 +43,12 @@ async def remove(session: AsyncSession, name: str) -> bool:
     return (await session.scalars(query)).one_or_none() is not None
 
 
+async def remove_added(session: AsyncSession, name: str) -> bool:
+    """Remove a model that was added by API; False when there is none of that name."""
+    query = delete(ServedModel).where(ServedModel.name == name, ServedModel.origin == "api")
+    return (await session.scalars(query.returning(ServedModel.name))).one_or_none() is not None
+
+
 async def seed(session: AsyncSession, specs: list[ModelSpec]) -> None:
     """Make the rows of origin `file` equal to the YAML; rows added by API stay, also under a name the YAML has too."""
     names = [spec.model_name for spec in specs]
