@@ -8,10 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ray import serve
-from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, ReplicaState
+from ray.serve.schema import (
+    ApplicationStatus,
+    ApplicationStatusOverview,
+    DeploymentStatusOverview,
+    ReplicaState,
+)
 
 from configs.specs import ModelSpec
-from serving.apps import APP_PREFIX, DEPLOYMENT, app_name, model_app
+from serving.apps import DEPLOYMENT, model_app
+from serving.names import APP_PREFIX, app_name
 from serving.notes import forget_phase, read_phase
 
 log = logging.getLogger(__name__)
@@ -84,4 +90,9 @@ def _state(spec: ModelSpec, application: ApplicationStatusOverview | None) -> Mo
     if state == "ready" and replicas == 0:
         state = "asleep" if spec.autoscaling.min_replicas == 0 else "restarting"
     phase = state if state in ("ready", "asleep", "failed") else read_phase(spec.model_name) or "waiting"
-    return ModelState(state, phase, replicas, application.message if state == "failed" else "")
+    return ModelState(state, phase, replicas, _why(application, deployment) if state == "failed" else "")
+
+
+def _why(application: ApplicationStatusOverview, deployment: DeploymentStatusOverview | None) -> str:
+    """The deployment has the replica's own error; the application only says that there was one."""
+    return (deployment.message if deployment else "") or application.message
