@@ -30,6 +30,8 @@ class OfflineDatabase:
 
     layout: Layout
     url: SecretStr | None
+    running: DatabaseUrls | None = None
+    """Set when the embedded one runs already, under somebody else's hold."""
 
     def exists(self) -> bool:
         """Whether there is one to ask: the operator's, or the one that an earlier start made."""
@@ -42,6 +44,9 @@ class OfflineDatabase:
         Raises:
             MantaError: the directory is in use, or the server does not start.
         """
+        if self.running is not None:
+            yield self.running
+            return
         if self.url is not None:
             url = self.url.get_secret_value()
             yield DatabaseUrls(owner_url=url, app_url=url, audit_url=url)
