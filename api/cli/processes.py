@@ -1,6 +1,5 @@
 """The processes of a data directory, by role: what runs, what it weighs, where it listens."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,15 +85,14 @@ def listening(found: list[Role]) -> list[tuple[str, int, str, int]]:
 
 
 def main_process(found: list[Role], role: str) -> dict[str, int]:
-    """The pids of a role by what each is: `replica`, `engine`, or the role's own name."""
-    pids: dict[str, int] = defaultdict(int)
-    for each in found:
-        if each.name == role:
-            for process in each.processes:
-                title = _title(process)
-                what = "replica" if title.startswith(REPLICA) else "engine" if title.startswith(ENGINE) else role
-                pids.setdefault(what, process.pid)
-    return dict(pids)
+    """The pids of a role by what each is: a model's `replica` and `engine`, or the role's own name."""
+    pids: dict[str, int] = {}
+    for process in (process for each in found if each.name == role for process in each.processes):
+        title, what = _title(process), role
+        if role.startswith("model:"):
+            what = "replica" if title.startswith(REPLICA) else "engine" if title.startswith(ENGINE) else role
+        pids.setdefault(what, process.pid)
+    return pids
 
 
 def _all(layout: Layout, launcher_pid: int | None) -> Iterator[psutil.Process]:
