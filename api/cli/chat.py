@@ -24,6 +24,7 @@ HELP = "/exit or Ctrl-D ends, /clear forgets the conversation, Ctrl-C stops an a
 
 @app.command(epilog="Example: echo 'What is Ray?' | manta chat --model starter --max-tokens 64")
 def chat(
+    *,
     model: Annotated[str | None, typer.Option(help="The model's name; else the first chat model that is up.")] = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longest answer, in tokens.", min=1)] = None,

@@ -17,7 +17,9 @@ app = application(groups=True, description="Show and check the configuration.")
 
 @app.command(epilog="Example: manta config show --origin")
 def show(
-    origin: Annotated[bool, typer.Option("--origin", help="Where each value came from: file and line, variable.")] = False,
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Where each value came from: file and line, variable.")
+    ] = False,
     config: Config = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,

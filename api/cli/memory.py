@@ -46,7 +46,7 @@ def weights(spec: ModelSpec) -> int | None:
 
 def available() -> int:
     """Bytes that may still be used: the machine's, or the container's limit where that is less."""
-    free = psutil.virtual_memory().available
+    free = int(psutil.virtual_memory().available)
     limit = _number(CGROUP_LIMIT)
     return free if limit is None else min(free, max(0, limit - (_number(CGROUP_USED) or 0)))
 

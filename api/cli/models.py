@@ -1,4 +1,4 @@
-"""`manta models`: what is served, through the API when the stack is up, from the file and the database when it is down."""
+"""`manta models`: what is served, by the API when the stack is up, from the file and the database when it is down."""
 
 import time
 from pathlib import Path
@@ -53,6 +53,7 @@ def add(
         list[str],
         typer.Argument(metavar="MODEL, FLAGS", help="A hub id, a folder or a bundled name, and engine arguments."),
     ],
+    *,
     name: Annotated[str | None, typer.Option(help="The name by which clients ask for it; else its source's.")] = None,
     kind: Annotated[Kind | None, typer.Option(help="What it answers; else as its files look.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show its phases until it is ready.")] = False,
@@ -181,7 +182,9 @@ def follow(client: Client, name: str) -> dict[str, Any]:
                 said = row["phase"]
                 screen.print(f"{time.monotonic() - start:6.1f} s  {name}  {said}", markup=False)
             if row["state"] == "failed":
-                raise Internal(f"{name} failed: {reason(row['message'])}; `manta logs --part model:{name}` has the rest")
+                raise Internal(
+                    f"{name} failed: {reason(row['message'])}; `manta logs --part model:{name}` has the rest"
+                )
             if row["state"] in SETTLED:
                 found: dict[str, Any] = row
                 return found

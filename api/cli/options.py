@@ -21,6 +21,4 @@ Key = Annotated[
 
 def application(*, groups: bool = False, description: str | None = None) -> typer.Typer:
     """An application for the commands of one file."""
-    return typer.Typer(
-        no_args_is_help=groups, add_completion=False, pretty_exceptions_enable=False, help=description
-    )
+    return typer.Typer(no_args_is_help=groups, add_completion=False, pretty_exceptions_enable=False, help=description)

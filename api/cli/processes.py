@@ -62,7 +62,12 @@ def role_of(process: psutil.Process) -> str:
         return f"model:{application.removeprefix(APP_PREFIX)}" if application.startswith(APP_PREFIX) else application
     if title.startswith("ray::ServeController"):
         return "controller"
-    for program, role in (("postgres", "postgres"), ("valkey-server", "valkey"), ("raylet", "ray"), ("gcs_server", "ray")):
+    for program, role in (
+        ("postgres", "postgres"),
+        ("valkey-server", "valkey"),
+        ("raylet", "ray"),
+        ("gcs_server", "ray"),
+    ):
         if _program(process) == program:
             return role
     parent = _parent(process)
@@ -124,7 +129,7 @@ def _process(pid: int) -> psutil.Process | None:
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        return process.children(recursive=True)
+        return list(process.children(recursive=True))
     except psutil.Error:
         return []
 
@@ -145,7 +150,7 @@ def _title(process: psutil.Process) -> str:
 
 def _program(process: psutil.Process) -> str:
     try:
-        return process.name()
+        return str(process.name())
     except psutil.Error:
         return ""
 
@@ -176,6 +181,6 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 def _connections(process: psutil.Process) -> list[Any]:
     try:
-        return process.net_connections("tcp")
+        return list(process.net_connections("tcp"))
     except psutil.Error:
         return []

@@ -38,6 +38,7 @@ ENGINE = {
 
 @app.command(epilog="Example: manta profile --requests 50 --flame ingress.svg --part ingress")
 def profile(
+    *,
     model: Annotated[str | None, typer.Option(help="The model's name; else the first chat model that is up.")] = None,
     requests: Annotated[int, typer.Option("--requests", "-n", help="How many chats to send.", min=1)] = 20,
     tokens: Annotated[int, typer.Option(help="Tokens of each answer.", min=2)] = 64,
@@ -76,9 +77,8 @@ def profile(
 def measure(client: Client, talk: Talk, requests: int) -> dict[str, Any]:
     """Send the chats and tell each phase's mean, in milliseconds."""
     _ask(talk)  # connections and leases are made once
-    before, spoken = Page(client.text("/metrics")), []
-    for _ in range(requests):
-        spoken.append(_ask(talk))
+    before = Page(client.text("/metrics"))
+    spoken = [_ask(talk) for _ in range(requests)]
     after = Page(client.text("/metrics"))
     total_s = statistics.fmean(answer.total_s for answer in spoken)
     phases = [*_client_rows(spoken), *_ingress_rows(before, after), *_engine_rows(before, after, talk.model)]

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from api.cli import processes
-from api.cli.client import Client, connect
+from api.cli.client import Client, operator_key
 from api.cli.installation import Installation, Running
 from api.cli.options import AsJson, Config, DataDir, Key, Url, application
 from api.cli.output import console, print_json, size, table
@@ -62,7 +62,7 @@ def _local(installation: Installation, running: Running) -> dict[str, Any]:
     began = time.monotonic()
     with Client(running.url, None) as client:
         report = _report(client)
-    with _known(installation) as client:
+    with Client(running.url, operator_key(installation)) as client:
         report["models"] = _models(client, report["models"])
     time.sleep(max(0.0, processes.CPU_WINDOW_S - (time.monotonic() - began)))
     return {
@@ -76,20 +76,14 @@ def _local(installation: Installation, running: Running) -> dict[str, Any]:
     }
 
 
-def _known(installation: Installation) -> Client:
-    client = connect(installation)
-    assert client is not None
-    return client
-
-
 def _remote(installation: Installation, url: str, key: str | None) -> dict[str, Any]:
     with Client(url, None) as client:
         report = _report(client)
     settings = installation.catalog.settings
-    if key or settings.manta_api_key:
-        client = connect(installation, url, key)
-        assert client is not None
-        report["models"] = _models(client, report["models"])
+    own = settings.manta_api_key.get_secret_value() if settings.manta_api_key else None
+    if key or own:
+        with Client(url, key or own) as client:
+            report["models"] = _models(client, report["models"])
     return {"url": url, **report}
 
 

@@ -59,8 +59,8 @@ def end(installation: Installation, running: Running, *, hurry: bool, timeout_s:
                 hurry = False
                 _signal(running)
             if waited > timeout_s:
-                msg = f"pid {running.pid} still runs after {timeout_s:.0f} s: `manta stop --now` does not wait for answers"
-                raise TimedOut(msg)
+                hint = "`manta stop --now` does not wait for answers"
+                raise TimedOut(f"pid {running.pid} still runs after {timeout_s:.0f} s: {hint}")
             shown.update(f"stopping pid {running.pid}: {waited:.0f} s")
             time.sleep(POLL_S)
     return time.monotonic() - began

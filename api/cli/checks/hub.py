@@ -25,11 +25,8 @@ def check(catalog: Catalog) -> Iterator[Finding]:
     try:
         httpx2.head(where, timeout=TIMEOUT_S)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        message = f"{where} cannot be reached ({type(error).__name__}); {need}"
-        if remote:
-            yield warn("hub", message, "mend the network or HTTPS_PROXY, or give folders instead of hub ids")
-        else:
-            yield ok("hub", message)
+        fix = "mend the network or HTTPS_PROXY, or give folders" if remote else "set HF_HUB_OFFLINE=1 to go without"
+        yield warn("hub", f"{where} cannot be reached ({type(error).__name__}); {need}", fix)
         return
     yield ok("hub", f"{where} answers; {need}")
 

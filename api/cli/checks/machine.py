@@ -18,7 +18,7 @@ from configs.errors import MantaError
 COMPILERS = ("g++", "c++", "clang++")
 NVIDIA = "nvidia-smi"
 NVIDIA_S = 20.0
-SHM = Path("/dev/shm")  # noqa: S108  Ray's object store lies there
+SHM = Path("/dev/shm")  # noqa: S108  where Ray's object store lies
 SHM_BYTES = 128 * 2**20
 """The object store's size (api.launcher.head)."""
 FILES = 4096
@@ -68,13 +68,13 @@ def _memory(catalog: Catalog, *, running: bool) -> Finding:
 
 def _shared_memory() -> Finding:
     if not SHM.is_dir():
-        return fail("shm", "/dev/shm is not there", "mount a tmpfs on /dev/shm")
+        return fail("shm", f"{SHM} is not there", f"mount a tmpfs on {SHM}")
     free = shutil.disk_usage(SHM).free
     if free < SHM_BYTES:
         return fail(
-            "shm", f"/dev/shm has {size(free)} free, {size(SHM_BYTES)} are needed", "give the container --shm-size=1g"
+            "shm", f"{SHM} has {size(free)} free, {size(SHM_BYTES)} are needed", "give the container --shm-size=1g"
         )
-    return ok("shm", f"/dev/shm has {size(free)} free")
+    return ok("shm", f"{SHM} has {size(free)} free")
 
 
 def _compiler() -> Finding:
@@ -87,5 +87,7 @@ def _compiler() -> Finding:
 def _files() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY not in (soft, hard) and soft < FILES:
-        return warn("files", f"{soft} open files are allowed", f"`ulimit -n {min(max(FILES, 65536), hard)}` before serve")
+        return warn(
+            "files", f"{soft} open files are allowed", f"`ulimit -n {min(max(FILES, 65536), hard)}` before serve"
+        )
     return ok("files", f"{soft} open files are allowed")

@@ -9,14 +9,14 @@ import httpx2
 
 from api.cli import processes
 from api.cli.checks.finding import Finding, fail, ok, warn
-from api.cli.installation import Installation, Running
+from api.cli.installation import Installation, Running, reachable_url
 from api.port import bind
 from configs.specs import GeneralSettings
 
 TIMEOUT_S = 2.0
-MANY = "::", "0.0.0.0"  # noqa: S104  recognised, not listened on
-PORTS_OF_PROCESSES = 12
-"""So many sockets of one role are listed; the rest is counted."""
+GRPC_METHOD = "/ray.serve.ASGIService/HandleRequest"
+"""What each Serve replica has; an unknown method is refused by its name and not by its token."""
+REFUSALS = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 
 
 def check(installation: Installation, running: Running | None) -> Iterator[Finding]:
@@ -48,38 +48,50 @@ def _listener(role: str, pid: int, address: str, port: int, *, front: bool) -> F
     what = f"{where} {role} (pid {pid})"
     if is_loopback(address):
         return ok("listens", f"{what}, this machine only")
-    answer = probe(address, port)
-    if front:
-        return warn("listens", f"{what}, reached from elsewhere: {answer}", "put TLS in front (k8s/nginx)")
-    return warn("listens", f"{what}, reached from elsewhere: {answer}", f"close port {port} in the firewall")
+    fix = "put TLS in front (k8s/nginx)" if front else f"close port {port} in the firewall"
+    return warn("listens", f"{what}, reached from elsewhere; what answers there: {probe(address, port)}", fix)
 
 
 def probe(address: str, port: int) -> str:
     """What answers an HTTP request without a key."""
-    name = "[::1]" if address == "::" else "127.0.0.1" if address in MANY else address
     try:
-        response = httpx2.get(f"http://{name}:{port}/", timeout=TIMEOUT_S, trust_env=False)
+        response = httpx2.get(reachable_url(address, port), timeout=TIMEOUT_S, trust_env=False)
     except httpx2.TimeoutException:
         return "it takes the connection and says nothing to HTTP"
     except httpx2.RemoteProtocolError:
-        return "it speaks another protocol than HTTP (gRPC, for one)"
+        return _probe_grpc(address, port)
     except httpx2.HTTPError:
         return "it closes the connection"
     kind = response.headers.get("content-type", "no type").partition(";")[0]
     return f"HTTP {response.status_code}, {kind}, {len(response.content)} bytes"
 
 
+def _probe_grpc(address: str, port: int) -> str:
+    """What answers a gRPC call without a token."""
+    import grpc  # noqa: PLC0415  Ray brings it; nothing else here needs it
+
+    with grpc.insecure_channel(reachable_url(address, port).removeprefix("http://")) as channel:
+        try:
+            channel.unary_unary(GRPC_METHOD)(b"", timeout=TIMEOUT_S)
+        except grpc.RpcError as error:
+            code = error.code().name
+            return "gRPC that refuses without a token" if code in REFUSALS else f"gRPC ({code})"
+    return "gRPC, and it answers"
+
+
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Whether only this machine reaches it. A name counts when all its addresses do."""
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        pass
-    try:
-        found = socket.getaddrinfo(host, None)
+        found = [str(each[4][0]) for each in socket.getaddrinfo(host, None)]
     except OSError:
         return False
-    return all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
+    return all(_plain(address).is_loopback for address in found)
+
+
+def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """`::ffff:127.0.0.1` is 127.0.0.1, as a socket for both families writes it."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, ipaddress.IPv6Address) else parsed
 
 
 def _once(listeners: list[tuple[str, int, str, int]]) -> list[tuple[str, int, str, int]]:
