@@ -9,6 +9,7 @@ import shutil
 from dataclasses import fields
 from typing import Any
 
+from vllm.config import StructuredOutputsConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.entrypoints.launchers.cli_args import BaseFrontendArgs
 from vllm.platforms import current_platform
@@ -18,23 +19,33 @@ from configs.specs import ModelSpec
 log = logging.getLogger(__name__)
 
 CPU_KV_CACHE_BYTES = 2**30
+GRAMMARS = "xgrammar"
+"""What `models.chat.grammar` tries grammars with. vLLM's "auto" names a second one that its engine then does not use."""
+
 FRONTEND_KEYS = {field.name for field in fields(BaseFrontendArgs)}
 
 
 def engine_arguments(spec: ModelSpec, model: str) -> AsyncEngineArgs:
     """What the engine is started with; `model` is a folder or a hub id."""
-    given = {key: value for key, value in spec.engine.items() if key not in FRONTEND_KEYS}
+    given = {key: value for key, value in spec.engine_arguments.items() if key not in FRONTEND_KEYS}
     if spec.adapters:
         given.setdefault("enable_lora", True)
         given.setdefault("max_loras", len(spec.adapters))
     if current_platform.is_cpu():
         given = cpu_defaults() | given
+    given["structured_outputs_config"] = structured_outputs(given)
     return AsyncEngineArgs(model=model, served_model_name=[spec.model_name], **given)
+
+
+def structured_outputs(given: dict[str, Any]) -> StructuredOutputsConfig:
+    """The entry's settings; vLLM's argument object wants theirs and takes no mapping."""
+    settings = given.get("structured_outputs_config", {}) | {"reasoning_parser": given.get("reasoning_parser", "")}
+    return StructuredOutputsConfig(**({"backend": GRAMMARS} | settings))
 
 
 def frontend_arguments(spec: ModelSpec) -> BaseFrontendArgs:
     """What vLLM's chat layer is built with: template, tool and reasoning parsers."""
-    return BaseFrontendArgs(**{key: value for key, value in spec.engine.items() if key in FRONTEND_KEYS})
+    return BaseFrontendArgs(**{key: value for key, value in spec.engine_arguments.items() if key in FRONTEND_KEYS})
 
 
 def cpu_defaults() -> dict[str, Any]:

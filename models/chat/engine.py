@@ -1,4 +1,4 @@
-"""vLLM's engine with one addition: outputs can be pushed into a sink instead of being awaited.
+"""vLLM's engine with two additions: grammars are tried outside, and outputs can be pushed instead of being awaited.
 
 `AsyncLLM.generate` wakes a task for every token of every request. The collector that its output handler fills is an
 attribute of the request's state, so a sink put in its place is called directly (docs/decisions/0004).
@@ -6,7 +6,12 @@ attribute of the request's state, so a sink put in its place is called directly 
 
 from typing import Any, Protocol
 
+import orjson
+import xgrammar
+from vllm.sampling_params import SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
+
+from models.chat.grammar.guard import GrammarGuard
 
 
 class OutputSink(Protocol):
@@ -20,7 +25,33 @@ class OutputSink(Protocol):
 
 
 class PushEngine(AsyncLLM):
-    """`AsyncLLM` that can push."""
+    """`AsyncLLM` that can push, and that compiles no grammar which was not compiled elsewhere before."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._guard = GrammarGuard(self._tokenizer_info)  # first: a start that fails calls `shutdown`
+        super().__init__(*arguments, **options)
+
+    async def add_request(self, request_id: str, prompt: Any, params: Any, *arguments: Any, **options: Any) -> Any:
+        """vLLM: admit a request. Every way into the engine ends here.
+
+        Raises:
+            BadRequest: its grammar does not compile within the limits.
+        """
+        if isinstance(params, SamplingParams) and (wanted := params.structured_outputs) is not None:
+            for kind in ("json", "regex", "grammar", "structural_tag"):
+                text = getattr(wanted, kind)
+                if text:
+                    await self._guard.check(kind, text if isinstance(text, str) else orjson.dumps(text).decode())
+        return await super().add_request(request_id, prompt, params, *arguments, **options)
+
+    def shutdown(self, *arguments: Any, **options: Any) -> None:
+        """vLLM: end the core."""
+        self._guard.close()
+        super().shutdown(*arguments, **options)
+
+    def _tokenizer_info(self) -> str:
+        size = self.model_config.get_vocab_size()
+        return str(xgrammar.TokenizerInfo.from_huggingface(self.get_tokenizer(), vocab_size=size).serialize_json())
 
     async def push(self, prompt: Any, params: Any, request_id: str, sink: OutputSink, lora_request: Any = None) -> None:
         """Add a request whose outputs go to `sink.put`, on the loop of this engine.

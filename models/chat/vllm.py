@@ -25,6 +25,7 @@ from models.chat import refusals
 from models.chat.arguments import engine_arguments, frontend_arguments
 from models.chat.engine import PushEngine
 from models.chat.openai import Metered, OpenAILayer, answer_body
+from models.chat.special_tokens import PlainText
 from models.chat.stream import PlainStream
 from models.wire import Call, Reply, Usage
 
@@ -47,6 +48,7 @@ class VllmBackend:
         self._spec = spec
         self._engine: PushEngine | None = None
         self._layer: OpenAILayer | None = None
+        self._plain = PlainText(())
         self._window = 0
         self._background: set[asyncio.Task[Any]] = set()
         self.on_death: Callable[[], object] | None = None
@@ -61,6 +63,7 @@ class VllmBackend:
         assert engine.output_handler is not None
         engine.output_handler.add_done_callback(self._output_handler_ended)
         self._engine, self._window = engine, config.model_config.max_model_len
+        self._plain = PlainText.of(engine.get_tokenizer())
         report("warm up")
         self._layer = await OpenAILayer.build(engine, self._spec, frontend_arguments(self._spec))
         await self._warm_up()
@@ -96,7 +99,9 @@ class VllmBackend:
     async def _route(self, call: Call, reply: Reply) -> None:
         body = orjson.loads(call.body)
         if call.path == "/v1/chat/completions":
-            await self._chat(ChatCompletionRequest.model_validate(self._stamped(body, call)), reply)
+            await self._chat(
+                ChatCompletionRequest.model_validate(self._stamped(self._plain.cleaned(body), call)), reply
+            )
         elif call.path == "/v1/completions":
             await self._completion(CompletionRequest.model_validate(self._stamped(body, call)), reply)
         elif call.path == "/tokenize":

@@ -86,7 +86,7 @@ def test_any_object_is_a_request_or_a_bad_request(body: dict[str, Any]) -> None:
     try:
         parsed = wire.parse(body)
     except BadRequest as error:
-        assert error.param
+        assert error.param is not None
     else:
         assert parsed.inputs
         assert all(parsed.inputs)
