@@ -10,10 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ray import serve
-from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, ReplicaState
+from ray.serve.schema import (
+    ApplicationStatus,
+    ApplicationStatusOverview,
+    DeploymentStatusOverview,
+    ReplicaState,
+)
 
 from configs.specs import ModelSpec
-from serving.apps import APP_PREFIX, DEPLOYMENT, app_name, model_app
+from serving.apps import DEPLOYMENT, model_app
+from serving.names import APP_PREFIX, app_name
 from serving.notes import forget_phase, read_failure, read_phase
 
 log = logging.getLogger(__name__)
@@ -99,8 +105,9 @@ def _state(spec: ModelSpec, application: ApplicationStatusOverview | None) -> Mo
     if state == "ready" and replicas == 0:
         state = "asleep" if spec.autoscaling.min_replicas == 0 else "restarting"
     phase = state if state in ("ready", "asleep", "failed") else read_phase(spec.model_name) or "waiting"
-    return ModelState(state, phase, replicas, _reason(spec, application) if state == "failed" else "")
+    return ModelState(state, phase, replicas, _why(spec, application, deployment) if state == "failed" else "")
 
 
-def _reason(spec: ModelSpec, application: ApplicationStatusOverview) -> str:
-    return read_failure(spec.model_name) or application.message
+def _why(spec: ModelSpec, application: ApplicationStatusOverview, deployment: DeploymentStatusOverview | None) -> str:
+    """The replica's own words; else Serve's of the deployment, else of the application, which tell less and less."""
+    return read_failure(spec.model_name) or (deployment.message if deployment else "") or application.message

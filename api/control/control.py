@@ -29,7 +29,6 @@ PERIOD_S = 15.0
 """A change wakes the loop at once; this is for what was missed."""
 
 
-
 class Control:
     """The Serve deployment."""
 
