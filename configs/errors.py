@@ -103,6 +103,12 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class StoreNotFound(NotFound):
+    """No vector store of that name exists."""
+
+    code = "store_not_found"
+
+
 class RouteNotFound(NotFound):
     """No such path."""
 
