@@ -1,9 +1,10 @@
 """A log of changes to one index: framed records, each on the disk before its change is acknowledged.
 
-A record is magic, length, crc32 of what follows, then the change. A tail that a crash tore is dropped; a bad record with
-a good one after it is damage, and never passed over in silence. It knows no index and no snapshot.
+A record is magic, length, crc32 of what follows, then the change. A tail that a crash tore is dropped; a bad record
+with a good one after it is damage, and never passed over in silence. It knows no index and no snapshot.
 """
 
+import mmap
 import os
 import struct
 import zlib
@@ -113,13 +114,20 @@ def replay(path: Path) -> Iterator[tuple[Change, int]]:
         Damaged: a bad record has a good one after it.
         OSError: it cannot be read.
     """
-    data = memoryview(path.read_bytes())
+    data = _content(path)
     place = 0
     while (body := _record(data, place)) is not None:
         place += _FRAME.size + len(body)
         yield Change.decode(body), place
     if _another(data, place):
         raise Damaged(f"{path.name} is damaged at byte {place}")
+
+
+def _content(path: Path) -> memoryview:
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _record(data: memoryview, place: int) -> bytes | None:

@@ -1,9 +1,9 @@
 """One index that outlives its process: snapshots, and a log of the changes after each.
 
-Files of a folder: `N.snapshot` is the index at the start of generation N, `N.changes` what was changed since. The newest
-good snapshot and all logs from there on are the store, so a snapshot that is refused costs time and no change. The two
-newest snapshots are kept. One process may open a folder (`retrieval.stores` holds the lock): another would not see what
-this one changes. Thread-safe.
+Files of a folder: `N.snapshot` is the index at the start of generation N, `N.changes` what was changed since. The
+newest good snapshot and all logs from there on are the store, so a snapshot that is refused costs time and no change.
+The two newest snapshots are kept. One process may open a folder (`retrieval.stores` holds the lock): another would not
+see what this one changes. Thread-safe.
 """
 
 import logging
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 LOG_BYTES = 64 * 2**20
 """A log that is longer than this and than the snapshot before it is ended by a new snapshot."""
 CHANGE_BYTES = 256 * 2**20
+NEIGHBOURS = 2**22
 KEPT = 2
 SNAPSHOT = "snapshot"
 CHANGES = "changes"
@@ -85,11 +86,13 @@ class Store:
         """
         index, start = _newest_good(folder, device)
         generation = max(start, *_generations(folder, CHANGES), *_generations(folder, REFUSED))
-        ends = [_apply(_path(folder, each, CHANGES), index) for each in range(start, generation + 1)]
+        for earlier in range(start, generation):
+            _apply_whole(_path(folder, earlier, CHANGES), index)
+        end = _apply(_path(folder, generation, CHANGES), index)
         changes = ChangeLog(_path(folder, generation, CHANGES))
-        if ends[-1] < changes.size:
-            log.warning("%s: a torn tail of %d bytes is dropped", folder.name, changes.size - ends[-1])
-            changes.cut(ends[-1])
+        if end < changes.size:
+            log.warning("%s: a torn tail of %d bytes is dropped", folder.name, changes.size - end)
+            changes.cut(end)
         return cls(folder, index, generation, changes)
 
     @property
@@ -137,6 +140,8 @@ class Store:
             BadRequest: see `checks`.
         """
         wanted, count = checks.vectors(queries, self.shape, "queries"), checks.k(k)
+        if len(wanted) * count > NEIGHBOURS:
+            raise BadRequest(f"More than {NEIGHBOURS} neighbours at once.", param="queries")
         with self._reading.shared():
             return self._index.search(wanted, count)
 
@@ -203,13 +208,20 @@ def _apply(path: Path, index: Index) -> int:
     """Replay a log into the index; where its last good record ends."""
     end = 0
     try:
-        for change, end in replay(path) if path.exists() else ():
+        for change, place in replay(path) if path.exists() else ():
             if change.vectors is not None and change.vectors.shape[1] != index.shape.dimensions:
                 raise Lost(f"{path.name} is of another index")
             _enter(index, change)
+            end = place
     except Damaged as error:
         raise Lost(str(error)) from error
     return end
+
+
+def _apply_whole(path: Path, index: Index) -> None:
+    """A log that another one follows: only the last log can have a torn tail."""
+    if path.exists() and _apply(path, index) < path.stat().st_size:
+        raise Lost(f"{path.name} has a damaged end")
 
 
 def _newest_good(folder: Path, device: Device) -> tuple[Index, int]:

@@ -1,0 +1,338 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import retrieval.store
+from configs.errors import BadRequest, ConfigurationError, Conflict, NotFound, Unavailable
+from retrieval import changes
+from retrieval.index.protocol import Kind, Metric, Shape, Vectors
+from retrieval.store import Lost, Store
+from retrieval.stores import Stores
+
+SHAPE = Shape(3, Metric.L2)
+
+
+def vector(id_: int) -> Vectors:
+    return np.array([id_, id_ * id_ % 7, 1], np.float32)
+
+
+def add(store: Store, *ids: int) -> None:
+    assert store.add(ids, np.stack([vector(id_) for id_ in ids])) == len(ids)
+
+
+def content(store: Store) -> list[int]:
+    """The ids of a store, each of which has to be nearest to its own vector."""
+    ids, _ = store.search([[0, 0, 0]], 1000)
+    found = sorted(id_ for id_ in ids[0].tolist() if id_ >= 0)
+    if found:
+        nearest, scores = store.search(np.stack([vector(id_) for id_ in found]), 1)
+        assert nearest[:, 0].tolist() == found
+        assert not scores.any()
+    return found
+
+
+def reopened(store: Store, folder: Path) -> Store:
+    store.close()
+    return Store.open(folder)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.create(tmp_path, SHAPE)
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+@pytest.mark.parametrize("kind", list(Kind))
+def test_changes_are_there_again_without_a_snapshot(tmp_path: Path, metric: Metric, kind: Kind) -> None:
+    store = Store.create(tmp_path, Shape(3, metric, kind))
+    add(store, 1, 2, 3)
+    assert store.delete([2, 9]) == 1
+    store.add([1], [[0, 5, 0]])
+    before = store.search([[0, 5, 0], [3, 2, 1]], 3)
+    again = reopened(store, tmp_path)
+    assert again.shape == Shape(3, metric, kind)
+    for found, expected in zip(again.search([[0, 5, 0], [3, 2, 1]], 3), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_snapshot_ends_the_log_and_two_are_kept(tmp_path: Path, store: Store) -> None:
+    for round_ in range(4):
+        add(store, round_)
+        assert store.snapshot()
+        assert store.stats().log_bytes == 0
+    assert not store.snapshot()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["00000004.changes", "00000004.snapshot", "00000005.changes", "00000005.snapshot"]
+    add(store, 9)
+    assert content(reopened(store, tmp_path)) == [0, 1, 2, 3, 9]
+
+
+@pytest.mark.parametrize("harm", [lambda data: data[:-1], lambda data: data[:-1] + b"\0", lambda data: b""])
+def test_a_damaged_snapshot_costs_no_change(tmp_path: Path, store: Store, harm: Callable[[bytes], bytes]) -> None:
+    add(store, 1)
+    store.snapshot()
+    add(store, 2)
+    store.snapshot()
+    add(store, 3)
+    path = tmp_path / "00000003.snapshot"
+    path.write_bytes(harm(path.read_bytes()))
+    again = reopened(store, tmp_path)
+    assert content(again) == [1, 2, 3]
+    add(again, 4)
+    again = reopened(again, tmp_path)
+    assert content(again) == [1, 2, 3, 4]
+    assert again.snapshot()
+    add(again, 5)
+    assert again.snapshot()
+    assert content(reopened(again, tmp_path)) == [1, 2, 3, 4, 5]
+    assert not list(tmp_path.glob("*.refused"))
+
+
+def test_without_a_good_snapshot_a_store_is_not_taken_for_empty(tmp_path: Path, store: Store) -> None:
+    add(store, 1)
+    store.close()
+    (tmp_path / "00000001.snapshot").write_bytes(b"")
+    with pytest.raises(Lost, match="no good snapshot"):
+        Store.open(tmp_path)
+
+
+@settings(max_examples=40, deadline=None)
+@given(cut=st.integers(1, 60), junk=st.binary(max_size=40))
+def test_a_torn_tail_is_dropped(tmp_path_factory: pytest.TempPathFactory, cut: int, junk: bytes) -> None:
+    folder = tmp_path_factory.mktemp("torn")
+    store = Store.create(folder, SHAPE)
+    add(store, 1)
+    add(store, 2)
+    whole = store.stats().log_bytes
+    add(store, 3)
+    store.close()
+    path = folder / "00000001.changes"
+    data = path.read_bytes()
+    path.write_bytes(data[: max(whole, len(data) - cut)] + junk.replace(b"MCL1", b""))
+    again = Store.open(folder)
+    assert content(again) == [1, 2] if len(data) - cut < len(data) else [1, 2, 3]
+    assert path.stat().st_size == whole
+    add(again, 4)
+    assert content(reopened(again, folder)) == [1, 2, 4]
+
+
+@pytest.mark.parametrize("log", ["00000001.changes", "00000002.changes"])
+def test_a_damaged_middle_is_refused_where_it_is_needed(tmp_path: Path, store: Store, log: str) -> None:
+    for round_ in range(2):
+        add(store, round_)
+        add(store, round_ + 10)
+        if not round_:
+            store.snapshot()
+    store.close()
+    path = tmp_path / log
+    data = bytearray(path.read_bytes())
+    data[20] ^= 1
+    path.write_bytes(data)
+    if log == "00000001.changes":
+        assert content(Store.open(tmp_path)) == [0, 1, 10, 11]  # the newest snapshot holds it
+        (tmp_path / "00000002.snapshot").write_bytes(b"")
+    with pytest.raises(Lost, match="damaged at byte 0"):
+        Store.open(tmp_path)
+
+
+def test_a_full_disk_changes_nothing(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(store, 1)
+    real, calls = os.pwrite, []
+
+    def full(fd: int, data: bytes, place: int) -> int:
+        calls.append(place)
+        if len(calls) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, data[:10], place)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(Unavailable, match="disk is full"):
+        add(store, 2)
+    monkeypatch.undo()
+    assert not store.broken
+    assert content(store) == [1]
+    add(store, 3)
+    assert content(reopened(store, tmp_path)) == [1, 3]
+
+
+def test_after_a_failed_fsync_nothing_is_taken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(Unavailable):
+        add(store, 1)
+    monkeypatch.undo()
+    assert store.broken
+    with pytest.raises(Unavailable, match="being read again"):
+        add(store, 2)
+
+
+def test_a_snapshot_that_fails_leaves_the_log(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    add(store, 1)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(Unavailable):
+        store.snapshot()
+    monkeypatch.undo()
+    add(store, 2)
+    assert content(reopened(store, tmp_path)) == [1, 2]
+    assert Store.open(tmp_path).snapshot()
+
+
+def test_a_long_log_asks_for_a_snapshot(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrieval.store, "LOG_BYTES", 100)
+    add(store, *range(20))
+    assert store.wants_snapshot
+    store.snapshot()
+    assert not store.wants_snapshot
+
+
+def test_bad_input_reaches_neither_log_nor_index(store: Store) -> None:
+    for ids, vectors in (([1, 2], [[1, 2, 3]]), ([1], [[1, 2]]), ([-1], [[1, 2, 3]]), ([1], [[1, 2, np.nan]])):
+        with pytest.raises(BadRequest):
+            store.add(ids, vectors)
+    with pytest.raises(BadRequest, match="neighbours at once"):
+        store.search(np.zeros((1000, 3)), 10_000)
+    assert store.add([], np.empty((0, 3))) == 0
+    assert store.delete([]) == 0
+    assert store.stats().log_bytes == store.stats().size == 0
+
+
+def test_searches_beside_changes_see_whole_changes(store: Store) -> None:
+    """Pairs come and go together, so a search finds both or none."""
+    stop = threading.Event()
+    odd: list[int] = []
+
+    def look() -> None:
+        while not stop.is_set():
+            ids, _ = store.search([[0, 0, 0]], 100)
+            odd.extend([1] * (int((ids >= 0).sum()) % 2))
+
+    readers = [threading.Thread(target=look) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for round_ in range(60):
+        add(store, round_, round_ + 100)
+        if round_ % 2:
+            store.delete([round_, round_ + 100])
+        if round_ % 20 == 0:
+            store.snapshot()
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not odd
+    assert len(content(store)) == 60
+
+
+CRASH = """
+import os, signal, sys, threading
+from pathlib import Path
+from retrieval.index.protocol import Shape
+from retrieval.stores import Stores
+
+stores = Stores.open(Path(sys.argv[1]))
+stores.create("a", Shape(3, "l2"))
+store = stores["a"]
+for id_ in range(int(sys.argv[2]), 10**6):
+    store.add([id_], [[id_, id_ * id_ % 7, 1]])
+    print(id_, flush=True)
+    if id_ % 25 == 0:
+        store.snapshot()
+"""
+
+
+def test_kill_9_in_the_middle_of_writing_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    first = 0
+    for _ in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-c", CRASH, str(tmp_path / "search"), str(first)], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        acknowledged = [int(child.stdout.readline()) for _ in range(60)]
+        child.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in child.stdout.read().splitlines()]
+        child.stdout.close()
+        child.wait()
+        stores = Stores.open(tmp_path / "search")
+        found = content(stores["a"])
+        stores.close()
+        assert found in (list(range(acknowledged[-1] + 1)), list(range(acknowledged[-1] + 2)))
+        first = found[-1] + 1
+
+
+def test_a_second_process_is_refused_and_would_not_see_the_changes(tmp_path: Path) -> None:
+    """Why search has one replica: each holds the index in its memory, and nothing tells it of another's changes."""
+    stores = Stores.open(tmp_path)
+    stores.create("a", SHAPE)
+    with pytest.raises(ConfigurationError, match="in use by pid"):
+        Stores.open(tmp_path)
+    second = Store.open(tmp_path / "a")
+    add(stores["a"], 1)
+    assert content(stores["a"]) == [1]
+    assert content(second) == []
+    second.close()
+    stores.close()
+
+
+def test_stores_by_name(tmp_path: Path) -> None:
+    stores = Stores.open(tmp_path)
+    assert stores.create("a", SHAPE)
+    assert not stores.create("a", SHAPE)
+    with pytest.raises(Conflict):
+        stores.create("a", Shape(4))
+    for name in ("", "..", "a/b", ".new-1", "lock/", "x" * 129, "ä"):
+        with pytest.raises(BadRequest, match="store's name"):
+            stores.create(name, SHAPE)
+    with pytest.raises(NotFound, match="no store 'b'"):
+        stores["b"]
+    stores.create("b", Shape(2, Metric.IP, Kind.HNSW))
+    add(stores["a"], 1)
+    stores.snapshot_all()
+    stores.close()
+    (tmp_path / ".new-12345678").mkdir()
+    again = Stores.open(tmp_path)
+    stats = again.stats()
+    assert set(stats) == {"a", "b"}
+    assert stats["a"] is not None
+    assert (stats["a"].size, stats["a"].generation, stats["a"].log_bytes) == (1, 2, 0)
+    assert not (tmp_path / ".new-12345678").exists()
+    again.close()
+
+
+def test_a_damaged_store_leaves_the_others_alone(tmp_path: Path) -> None:
+    stores = Stores.open(tmp_path)
+    for name in ("a", "b"):
+        stores.create(name, SHAPE)
+    add(stores["b"], 1)
+    stores.close()
+    (tmp_path / "a" / "00000001.snapshot").write_bytes(b"x")
+    again = Stores.open(tmp_path)
+    assert content(again["b"]) == [1]
+    for ask in (lambda: again["a"], lambda: again.create("a", SHAPE)):
+        with pytest.raises(Unavailable, match="damaged"):
+            ask()
+    assert again.stats()["a"] is None
+    again.close()
+
+
+def test_changes_round_trip() -> None:
+    change = changes.Change(np.array([1, 2]), np.array([[1, 2], [3, 4]], np.float32))
+    back = changes.Change.decode(change.encode())
+    assert back.vectors is not None
+    assert change.vectors is not None
+    np.testing.assert_array_equal(back.ids, change.ids)
+    np.testing.assert_array_equal(back.vectors, change.vectors)
+    assert changes.Change.decode(changes.Change(change.ids).encode()).vectors is None
