@@ -57,14 +57,18 @@ class ChangeLog:
     """A log that is open for appending; one writer at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open it behind its last whole record, or make it.
+        """Open it behind its last byte, or make it.
 
         Raises:
             OSError: the disk refuses.
         """
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        sync_folder(path.parent)
-        self.size = os.fstat(self._fd).st_size
+        try:
+            sync_folder(path.parent)
+            self.size = os.fstat(self._fd).st_size
+        except OSError:
+            os.close(self._fd)
+            raise
         self.broken = False
 
     def append(self, change: Change) -> None:

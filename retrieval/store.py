@@ -55,8 +55,9 @@ class StoreStats:
 class Store:
     """An open store; made by `create` or `open`."""
 
-    def __init__(self, folder: Path, index: Index, generation: int, changes: ChangeLog) -> None:
+    def __init__(self, folder: Path, index: Index, generation: int, changes: ChangeLog, earlier_bytes: int = 0) -> None:
         self._folder = folder
+        self._earlier_bytes = earlier_bytes
         self._index = index
         self._generation = generation
         self._changes = changes
@@ -86,14 +87,10 @@ class Store:
         """
         index, start = _newest_good(folder, device)
         generation = max(start, *_generations(folder, CHANGES), *_generations(folder, REFUSED))
-        for earlier in range(start, generation):
-            _apply_whole(_path(folder, earlier, CHANGES), index)
-        end = _apply(_path(folder, generation, CHANGES), index)
-        changes = ChangeLog(_path(folder, generation, CHANGES))
-        if end < changes.size:
-            log.warning("%s: a torn tail of %d bytes is dropped", folder.name, changes.size - end)
-            changes.cut(end)
-        return cls(folder, index, generation, changes)
+        logs = [_path(folder, each, CHANGES) for each in range(start, generation + 1)]
+        earlier_bytes = _apply_all([path for path in logs if _bytes(path)], index)
+        changes = ChangeLog(logs[-1])
+        return cls(folder, index, generation, changes, earlier_bytes - changes.size)
 
     @property
     def shape(self) -> Shape:
@@ -148,7 +145,7 @@ class Store:
     @property
     def wants_snapshot(self) -> bool:
         """Whether the log has grown long."""
-        return self._changes.size > max(LOG_BYTES, self._snapshot_bytes)
+        return self._log_bytes > max(LOG_BYTES, self._snapshot_bytes)
 
     def snapshot(self) -> bool:
         """Write the index as a whole and begin a new log; false when nothing changed. Searches go on meanwhile.
@@ -157,7 +154,7 @@ class Store:
             Unavailable: the disk is full or refuses; the store is what it was.
         """
         with self._writing:
-            if not self._changes.size:
+            if not self._log_bytes:
                 return False
             _on_disk(self._folder, self._next_generation)
             return True
@@ -166,7 +163,7 @@ class Store:
         """What it holds and keeps."""
         shape, index = self.shape, self._index
         words = shape.dimensions, shape.metric.value, shape.kind.value, index.device
-        return StoreStats(*words, index.size, self._generation, self._changes.size, self._snapshot_bytes)
+        return StoreStats(*words, index.size, self._generation, self._log_bytes, self._snapshot_bytes)
 
     def close(self) -> None:
         """Let go of the files; all that was acknowledged is on the disk already."""
@@ -183,17 +180,22 @@ class Store:
             with self._reading.alone():
                 return _enter(self._index, change)
 
+    @property
+    def _log_bytes(self) -> int:
+        return self._earlier_bytes + self._changes.size
+
     def _next_generation(self) -> None:
         following = self._generation + 1
+        path = _path(self._folder, following, SNAPSHOT)
         fresh = ChangeLog(_path(self._folder, following, CHANGES))
         try:
-            self._snapshot_bytes = snapshot.save(_path(self._folder, following, SNAPSHOT), self._index)
+            self._snapshot_bytes = snapshot.save(path, self._index)
         except OSError:
             fresh.close()
-            _path(self._folder, following, CHANGES).unlink(missing_ok=True)
+            self._changes.broken = path.exists()  # the next start may take it, and miss what the old log would get
             raise
         self._changes.close()
-        self._changes, self._generation = fresh, following
+        self._changes, self._generation, self._earlier_bytes = fresh, following, 0
         _prune(self._folder)
 
 
@@ -208,7 +210,7 @@ def _apply(path: Path, index: Index) -> int:
     """Replay a log into the index; where its last good record ends."""
     end = 0
     try:
-        for change, place in replay(path) if path.exists() else ():
+        for change, place in replay(path):
             if change.vectors is not None and change.vectors.shape[1] != index.shape.dimensions:
                 raise Lost(f"{path.name} is of another index")
             _enter(index, change)
@@ -218,10 +220,26 @@ def _apply(path: Path, index: Index) -> int:
     return end
 
 
-def _apply_whole(path: Path, index: Index) -> None:
-    """A log that another one follows: only the last log can have a torn tail."""
-    if path.exists() and _apply(path, index) < path.stat().st_size:
-        raise Lost(f"{path.name} has a damaged end")
+def _apply_all(logs: list[Path], index: Index) -> int:
+    """Replay logs that are not empty; only the last of them can have a torn tail. Their bytes."""
+    total = 0
+    for path in logs:
+        end = _apply(path, index)
+        if torn := _bytes(path) - end:
+            if path != logs[-1]:
+                raise Lost(f"{path.name} has a damaged end")
+            log.warning("%s: a torn tail of %d bytes is dropped", path, torn)
+            _cut(path, end)
+        total += end
+    return total
+
+
+def _cut(path: Path, size: int) -> None:
+    changes = ChangeLog(path)
+    try:
+        changes.cut(size)
+    finally:
+        changes.close()
 
 
 def _newest_good(folder: Path, device: Device) -> tuple[Index, int]:
@@ -253,6 +271,10 @@ def _path(folder: Path, generation: int, kind: str) -> Path:
 
 def _generations(folder: Path, kind: str) -> list[int]:
     return [int(path.stem) for path in folder.glob(f"*.{kind}") if path.stem.isdigit()]
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _newest_bytes(folder: Path) -> int:

@@ -11,7 +11,8 @@ from typing import Self
 from configs import datalock
 from configs.errors import BadRequest, Conflict, MantaError, NotFound, Unavailable
 from configs.files import disk_faults, sync_folder
-from retrieval.index.protocol import Device, Shape
+from retrieval.index import faiss
+from retrieval.index.protocol import Device, Kind, Shape
 from retrieval.store import Lost, Store, StoreStats
 
 log = logging.getLogger(__name__)
@@ -38,9 +39,10 @@ class Stores:
         A store that cannot be read is left out and refused by name; the others are served.
 
         Raises:
-            ConfigurationError: another process holds the folder, or the disk refuses.
+            ConfigurationError: another process holds the folder, the disk refuses, or `device` is missing.
         """
         with disk_faults(folder):
+            faiss.choose_device(device, Kind.FLAT, faiss.gpus())
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         stores = cls(folder, device, datalock.take(folder / "lock", command="search", port=None, wait_s=wait_s))
         try:

@@ -22,6 +22,8 @@ from api.ingress import APP as INGRESS_APP
 from api.ingress import ingress_app
 from configs.cluster import Cluster
 from serving.reconciler import Reconciler
+from serving.search import APP as SEARCH_APP
+from serving.search import search_app
 
 LOOPBACK = "127.0.0.1"
 NAMESPACE = "manta"
@@ -79,6 +81,8 @@ def deploy(cluster: Cluster) -> None:
         serve.RunTarget(ingress_app(cluster), name=INGRESS_APP, route_prefix=None),
         serve.RunTarget(control_app(), name=CONTROL_APP, route_prefix=None),
     ]
+    if cluster.configuration.search.enabled:
+        targets.append(serve.RunTarget(search_app(cluster), name=SEARCH_APP, route_prefix=None))
     serve.run_many(targets, wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import faiss
 import numpy as np
+import numpy.typing as npt
 
 from configs.errors import ConfigurationError
 from retrieval.index.protocol import NO_ID, Device, Ids, Index, Kind, Metric, Shape, Vectors
@@ -246,11 +247,12 @@ def _on_device(shape: Shape, index: Any, ids: "array[int]", device: Device) -> I
 
 def _matrix(flat: Any) -> Vectors:
     """FAISS's own memory [rows, dimensions]; good until the next change."""
-    matrix: Vectors = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)
+    memory: Vectors = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d)
+    matrix: Vectors = memory.reshape(flat.ntotal, flat.d)
     return matrix
 
 
-def _bits(ids: "array[int]") -> Any:
+def _bits(ids: "array[int]") -> npt.NDArray[np.uint8]:
     return np.packbits(np.frombuffer(ids, np.int64) != NO_ID, bitorder="little")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ class Shape:
     """What is fixed when an index is made.
 
     Raises:
-        BadRequest: an unknown metric or kind, or dimensions out of range.
+        BadRequest: dimensions out of range.
     """
 
     dimensions: int
@@ -54,10 +54,18 @@ class Shape:
     def __post_init__(self) -> None:
         if type(self.dimensions) is not int or not 1 <= self.dimensions <= MAX_DIMENSIONS:
             raise BadRequest(f"'dimensions' is a whole number from 1 to {MAX_DIMENSIONS}.", param="dimensions")
-        for name, values in (("metric", Metric), ("kind", Kind)):
-            if getattr(self, name) not in list(values):
+
+    @classmethod
+    def of(cls, dimensions: int, metric: str, kind: str) -> Self:
+        """From a request's words.
+
+        Raises:
+            BadRequest: an unknown metric or kind, or dimensions out of range.
+        """
+        for name, word, values in (("metric", metric, Metric), ("kind", kind, Kind)):
+            if word not in list(values):
                 raise BadRequest(f"'{name}' is one of {', '.join(values)}.", param=name)
-            object.__setattr__(self, name, values(getattr(self, name)))
+        return cls(dimensions, Metric(metric), Kind(kind))
 
 
 class Index(Protocol):

@@ -204,10 +204,20 @@ def test_k_that_is_refused(bad: Any) -> None:
         checks.k(bad)
 
 
-@pytest.mark.parametrize("bad", [(0,), (-1,), (2**20,), (1.0,), (True,), (3, "near"), (3, "l2", "tree")])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        (0, "l2", "flat"),
+        (2**20, "l2", "flat"),
+        (1.0, "l2", "flat"),
+        (True, "l2", "flat"),
+        (3, "near", "flat"),
+        (3, "l2", 5),
+    ],
+)
 def test_shapes_that_are_refused(bad: Any) -> None:
     with pytest.raises(BadRequest):
-        Shape(*bad)
+        Shape.of(*bad)
 
 
 def test_good_input_is_taken_in_any_number_format() -> None:
@@ -215,7 +225,7 @@ def test_good_input_is_taken_in_any_number_format() -> None:
     assert checks.vectors([[1, 2]], Shape(2)).dtype == np.float32
     assert checks.vectors(np.empty((0, 2)), Shape(2)).shape == (0, 2)
     assert checks.k(np.int64(3)) == 3
-    assert Shape(3, "l2", "hnsw") == Shape(3, Metric.L2, Kind.HNSW)  # type: ignore[arg-type]  # words from a request
+    assert Shape.of(3, "l2", "hnsw") == Shape(3, Metric.L2, Kind.HNSW)
 
 
 def test_faiss_comes_without_torch() -> None:
