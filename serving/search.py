@@ -32,6 +32,8 @@ CHANGE_THREADS = 2
 WAIT_FOR_OLD_S = 60.0
 """How long a new replica waits for the old one to let go of the folder."""
 DRAIN_TIMEOUT_S = 60.0
+HEALTH_PERIOD_S = 2.0
+"""Also how soon Serve sees that the process is gone."""
 
 T = TypeVar("T")
 
@@ -124,6 +126,7 @@ def search_app(cluster: Cluster) -> serve.Application:
         num_replicas=MAX_REPLICAS,
         max_ongoing_requests=256,
         ray_actor_options=spec.ray_actor_options.model_dump(exclude_none=True),
+        health_check_period_s=HEALTH_PERIOD_S,
         graceful_shutdown_timeout_s=DRAIN_TIMEOUT_S,
     )
     return deployment.bind()
