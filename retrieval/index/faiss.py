@@ -261,7 +261,8 @@ def _scaled(vectors: Vectors, shape: Shape) -> Vectors:
     if shape.metric is not Metric.COSINE:
         return vectors
     exact = vectors.astype(np.float64)
-    return (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
+    scaled: Vectors = (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
+    return scaled
 
 
 def _last_of_each(ids: Ids, vectors: Vectors) -> tuple[Ids, Vectors]:

@@ -121,7 +121,7 @@ async def test_errors_arrive_as_they_were_raised(search_in_ray: Path) -> None:
         (BadRequest, "create", "other", 2, "nearest"),
         (Conflict, "create", "errors", 3),
     ):
-        with pytest.raises(error) as raised:  # type: ignore[call-overload]  # the table's first column
+        with pytest.raises(error) as raised:
             await ask(method, *arguments)
         assert type(raised.value) is error
 
@@ -165,7 +165,7 @@ async def test_an_orderly_end_leaves_snapshots(search_in_ray: Path) -> None:
 
 
 def test_a_second_replica_is_refused(data_dir: Path) -> None:
-    """It would not see the first one's changes: each holds its index in memory (shown in tests/retrieval/test_store.py)."""
+    """It would not see the first one's changes: each holds its index in memory (tests/retrieval/test_store.py)."""
     from serving.search import search_app
 
     two = SearchSpec.model_construct(**SearchSpec().model_dump() | {"max_replicas": 2})
