@@ -34,7 +34,7 @@ format: install-dev ## Put the code in shape
 	@$(RUN) ruff check --fix-only --quiet . ; $(RUN) ruff format .
 
 audit: install-dev ## bandit, pip-audit (needs the network) and detect-secrets
-	@$(RUN) scripts.audit
+	@$(RUN) scripts.audit $(ARGS)
 
 bench: install-dev ## The measurements of bench/RESULTS.md; flags in ARGS
 	@exec .venv/bin/manta bench $(ARGS)

@@ -26,6 +26,7 @@ from api.port import BACKLOG, HandedPort, bind
 from api.readiness import Readiness
 from api.services import Services
 from configs.cluster import Cluster
+from serving import closed_door
 from serving.gateway import Gateway
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Ingress:
     """The Serve deployment."""
 
     async def __init__(self) -> None:  # type: ignore[misc]  # Serve awaits it
+        closed_door.shut()
         cluster = Cluster.from_environment()
         self._services = await build_services(cluster)
         self._drain_s = cluster.configuration.ingress.drain_timeout_s

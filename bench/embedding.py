@@ -2,8 +2,8 @@
 
 Run as: python -m bench.embedding [--texts 512] [--clients 64] [--pairs 5] [--threads 2]
 
-The clients' leg is all that stands below HTTP: body to request, tokenising, queue, model, response bytes. The other leg is
-the library at its best: all texts in one call, sorted by length, `batch_size=64`.
+The clients' leg is all that stands below HTTP: body to request, tokenising, queue, model, response bytes. The other leg
+is the library at its best: all texts in one call, sorted by length, `batch_size=64`.
 """
 
 import argparse
@@ -86,7 +86,8 @@ def compare(service: EmbeddingService, embedder: SentenceTransformersEmbedder, a
         ("CPU per text, served / encode", [b.cpu_s / a.cpu_s for a, b in costs], "<= 1.08"),
         ("texts per second, served / encode", [a.wall_s / b.wall_s for a, b in costs], ">= 0.70"),
     ):
-        print("{:36s} {:.3f}  [{:.3f}, {:.3f}]  reach {}".format(name, *median_with_interval(ratios), reach))
+        middle, low, high = median_with_interval(ratios)
+        print(f"{name:36s} {middle:.3f}  [{low:.3f}, {high:.3f}]  reach {reach}")
     ms = [1000 * statistics.median(cost.cpu_s for cost in side) / asked.texts for side in zip(*costs, strict=True)]
     served_s = sum(b.wall_s for _, b in costs)
     print(f"CPU ms per text: encode {ms[0]:.2f}, served {ms[1]:.2f}; {size / items:.1f} tokens per text")

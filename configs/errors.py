@@ -79,7 +79,7 @@ class ContextTooLong(BadRequest):
 class Unauthorized(MantaError):
     """No key, or one that is unknown, expired or revoked."""
 
-    kind = "authentication_error"
+    kind = "invalid_request_error"  # OpenAI's own word here
     code = "invalid_api_key"
 
 

@@ -35,6 +35,7 @@ def safety(layout: Layout) -> dict[str, str]:
         "RAY_gcs_storage": "rocksdb",  # so that a killed GCS comes back with what it knew
         "RAY_gcs_storage_path": str(layout.ray / "gcs"),
         "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",  # it would open a port without a key per replica
+        "RAY_SERVE_USE_GRPC_BY_DEFAULT": "0",  # handles call actors; serving/closed_door.py says what the other way is
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
     }
@@ -48,6 +49,7 @@ def defaults(given: Mapping[str, str]) -> dict[str, str]:
         "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "5000",
         "RAY_metrics_report_interval_ms": "10000",
         "RAY_DEDUP_LOGS": "0",
+        "RAY_worker_niceness": "0",  # Ray makes workers nice (15); here they are what the machine is for
         "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "true",
         "TOKENIZERS_PARALLELISM": "false",
     }
@@ -64,3 +66,8 @@ def hugging_face(settings: Settings) -> dict[str, str]:
     if settings.hf_hub_offline:
         found["HF_HUB_OFFLINE"] = "1"
     return found
+
+
+def apply_hugging_face(settings: Settings) -> None:
+    """Tell this process's Hugging Face library, before its import, what `.env` or a secret's file said."""
+    os.environ.update(hugging_face(settings))

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 NAMESPACE = "manta"
 PHASE = "phase:"
 PLACE = "place:"
+FAILURE = "failure:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,17 @@ def read_phase(model: str) -> str | None:
     return None if phase is None else str(phase)
 
 
+def write_failure(model: str, reason: str) -> None:
+    """Say why a replica of `model` could not start."""
+    _put(FAILURE + model, reason)
+
+
+def read_failure(model: str) -> str | None:
+    """Why the newest replica that could not start did not."""
+    reason = _get(FAILURE + model)
+    return None if reason is None else str(reason)
+
+
 def write_place(place: Place) -> None:
     """Say where a replica listens."""
     _put(PLACE + place.replica, [place.model, place.replica, place.host, place.port, place.tls])
@@ -53,6 +65,7 @@ def forget_place(replica: str) -> None:
 def forget_phase(model: str) -> None:
     """The model is gone."""
     _delete(PHASE + model)
+    _delete(FAILURE + model)
 
 
 def places() -> list[Place]:

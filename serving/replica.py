@@ -14,17 +14,20 @@ import ray
 from ray import serve
 
 from configs.cluster import Cluster
+from configs.errors import MantaError
 from configs.specs import ModelSpec
 from models.wire import Backend, Call, Usage
+from serving import closed_door
 from serving.backends import load
 from serving.lease_book import LeaseBook
 from serving.link.server import ServerLink, StreamReply
 from serving.link.tls import server_context
-from serving.notes import Place, forget_place, write_phase, write_place
+from serving.notes import Place, forget_place, write_failure, write_phase, write_place
 
 log = logging.getLogger(__name__)
 
 LAST_WORDS_S = 0.1
+MAX_REASON = 500
 LOOPBACK = "127.0.0.1"
 
 
@@ -32,12 +35,11 @@ class Replica:
     """What Serve runs; one method for slots (`lease`), one for health."""
 
     async def __init__(self, spec: str) -> None:  # type: ignore[misc]  # Serve awaits it
+        closed_door.shut()
         self._spec = ModelSpec.model_validate_json(spec)
         self._leases = LeaseBook()
         self._cluster = Cluster.from_environment()
-        self._backend: Backend = load(self._spec)
-        self._backend.on_death = self._die
-        await self._backend.start(self._report)
+        self._backend = await self._loaded()
         self._server, self._place = await self._listen()
         self._report("ready")
         write_place(self._place)
@@ -75,6 +77,19 @@ class Replica:
         forget_place(self._place.replica)
         self._server.close()
         await self._backend.stop()
+
+    async def _loaded(self) -> Backend:
+        try:
+            backend = load(self._spec)
+            backend.on_death = self._die
+            await backend.start(self._report)
+        except MantaError as error:
+            write_failure(self._spec.model_name, error.message)
+            raise
+        except Exception as error:
+            write_failure(self._spec.model_name, f"{type(error).__name__}: {error}"[:MAX_REASON])
+            raise
+        return backend
 
     async def _listen(self) -> tuple[asyncio.Server, Place]:
         host = ray.util.get_node_ip_address()

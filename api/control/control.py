@@ -18,19 +18,22 @@ from api.db.session import Database
 from configs.cluster import Cluster
 from configs.errors import Unavailable
 from configs.specs import ModelSpec
+from serving import closed_door
 from serving.reconciler import ModelState, Reconciler
 
 log = logging.getLogger(__name__)
 
 APP = "control"
 DEPLOYMENT = "control"
-PERIOD_S = 5.0
+PERIOD_S = 15.0
+"""A change wakes the loop at once; this is for what was missed."""
 
 
 class Control:
     """The Serve deployment."""
 
     async def __init__(self) -> None:  # type: ignore[misc]  # Serve awaits it
+        closed_door.shut()
         url = Cluster.from_environment().database_url.get_secret_value()
         self._database = Database(url, pool_size=2, application="manta control")
         self._leadership = Leadership(url)

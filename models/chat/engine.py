@@ -8,9 +8,12 @@ from typing import Any, Protocol
 
 import orjson
 import xgrammar
+from vllm.exceptions import VLLMValidationError
 from vllm.sampling_params import SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
 
+from configs.errors import MantaError
+from models.chat import refusals
 from models.chat.grammar.guard import GrammarGuard
 
 
@@ -35,14 +38,21 @@ class PushEngine(AsyncLLM):
         """vLLM: admit a request. Every way into the engine ends here.
 
         Raises:
-            BadRequest: its grammar does not compile within the limits.
+            VLLMValidationError: its grammar does not compile within the limits; `refusals` knows why.
         """
         if isinstance(params, SamplingParams) and (wanted := params.structured_outputs) is not None:
-            for kind in ("json", "regex", "grammar", "structural_tag"):
-                text = getattr(wanted, kind)
-                if text:
-                    await self._guard.check(kind, text if isinstance(text, str) else orjson.dumps(text).decode())
+            try:
+                await self._check_grammar(wanted)
+            except MantaError as error:
+                refusals.note(error)
+                raise VLLMValidationError(error.message) from error
         return await super().add_request(request_id, prompt, params, *arguments, **options)
+
+    async def _check_grammar(self, wanted: Any) -> None:
+        for kind in ("json", "regex", "grammar", "structural_tag"):
+            text = getattr(wanted, kind)
+            if text:
+                await self._guard.check(kind, text if isinstance(text, str) else orjson.dumps(text).decode())
 
     def shutdown(self, *arguments: Any, **options: Any) -> None:
         """vLLM: end the core."""

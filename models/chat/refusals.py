@@ -6,6 +6,7 @@ the client gets a sentence of ours with the number or the field that matters.
 
 import logging
 import re
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +19,7 @@ CONTEXT = re.compile(
 )
 TOOLS_OFF = re.compile(r"enable-auto-tool-choice|tool-call-parser", re.I)
 FIELD = re.compile(r"^[a-z_][a-z0-9_.]{0,63}$")
+NOTED: ContextVar[list[MantaError]] = ContextVar("noted")
 OVERLOADED = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -30,6 +32,11 @@ def refusal(message: str, *, status: int, param: str | None, window: int) -> Man
         param: the field that vLLM blames, if any.
         window: the model's context length in tokens.
     """
+    own = NOTED.get([])
+    return own[0] if own else _in_our_words(message, status, param, window)
+
+
+def _in_our_words(message: str, status: int, param: str | None, window: int) -> MantaError:
     log.info("vLLM refused a request (%s, %s): %.300s", status, param, message)
     if status == HTTPStatus.NOT_FOUND:
         return ModelNotFound("This replica does not serve that model.", param="model")
@@ -37,7 +44,10 @@ def refusal(message: str, *, status: int, param: str | None, window: int) -> Man
         return Overloaded("The model's queue is full.", retry_after_s=1.0)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
         return Internal("The engine failed on this request.")
-    field = param if param and FIELD.match(param) else None
+    return _bad_request(message, param if param and FIELD.match(param) else None, window)
+
+
+def _bad_request(message: str, field: str | None, window: int) -> MantaError:
     if CONTEXT.search(message):
         text = f"The prompt and the tokens asked for do not fit this model's window of {window} tokens."
         return ContextTooLong(text, param="messages")
@@ -47,6 +57,16 @@ def refusal(message: str, *, status: int, param: str | None, window: int) -> Man
     return BadRequest(
         f"The model cannot honour {field!r} as given." if field else "The model refused this request.", param=field
     )
+
+
+def expect_own() -> None:
+    """A request begins in this task: what `note` says from now on is about it."""
+    NOTED.set([])
+
+
+def note(error: MantaError) -> None:
+    """Our own refusal, raised below vLLM's handlers, which turn what they do not know into an internal error."""
+    NOTED.get([]).append(error)
 
 
 def from_response(response: Any, window: int) -> MantaError:

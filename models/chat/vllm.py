@@ -72,6 +72,7 @@ class VllmBackend:
         """See `models.wire.Backend`."""
         if self._engine is None or self._engine.errored:
             raise EngineDied("The engine of this model is not running.")
+        refusals.expect_own()
         try:
             await self._route(call, reply)
         except asyncio.CancelledError:
@@ -189,7 +190,7 @@ class VllmBackend:
     async def _tokenize(self, body: dict[str, Any], reply: Reply) -> None:
         assert self._layer is not None
         shape = TokenizeChatRequest if "messages" in body else TokenizeCompletionRequest
-        answer = await self._layer.tokenization.create_tokenize(shape.model_validate(body), None)
+        answer = await self._layer.tokenization.create_tokenize(shape.model_validate(self._plain.cleaned(body)), None)
         if isinstance(answer, ErrorResponse):
             raise refusals.from_response(answer, self._window)
         reply.head(JSON)

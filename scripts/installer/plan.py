@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ class Plan:
         steps = [
             Step("torch", "torch 2.13.0", digest(self.device, source, *torch), self._torch),
             Step("product", f"the {self.device.upper()} set", digest(product), lambda: self._set(product)),
-            Step("project", "Manta itself", digest(self.root / "pyproject.toml"), self._project),
+            Step("project", "Manta itself", digest(_packaging(self.root / "pyproject.toml")), self._project),
         ]
         every = digest(*(step.digest for step in steps))
         steps.append(Step("check", "bytecode, checks and imports", every, self._check))
@@ -119,6 +120,12 @@ class Plan:
     def _absent(self) -> set[str]:
         """Return the distributions that this device's set leaves out on purpose."""
         return set((self.locks / "excluded.txt").read_text().split()) if self.device == "cpu" else set()
+
+
+def _packaging(pyproject: Path) -> str:
+    """Return what an installed project is made from: a changed lint rule is no reason to install again."""
+    whole = tomllib.loads(pyproject.read_text())
+    return repr((whole["build-system"], whole["project"], whole["tool"]["setuptools"]))
 
 
 def _torch_source() -> list[str]:

@@ -127,7 +127,7 @@ def test_a_part_of_another_user_is_refused(layout: Layout) -> None:
 
 @as_root
 def test_a_read_only_place_is_said_to_be_so(data_root: Path) -> None:
-    bind = ["mount", "--bind", "-o", "ro", data_root, data_root]
+    bind = ["mount", "--bind", "-o", "ro", str(data_root), str(data_root)]
     if subprocess.run(bind, capture_output=True, check=False).returncode != 0:
         pytest.skip("file systems cannot be mounted here")
     try:

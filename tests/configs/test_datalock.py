@@ -68,8 +68,12 @@ def test_the_lock_dies_with_its_holder(layout: Layout) -> None:
 
 def test_a_forked_child_does_not_hold(layout: Layout) -> None:
     found = os.pipe()
+
+    def tell() -> None:
+        os.write(found[1], b"y" if datalock.is_ours(layout.lock) else b"n")
+
     with layout.hold(command="manta serve"):
-        pid = in_a_fork(lambda: os.write(found[1], b"y" if datalock.is_ours(layout.lock) else b"n") and None)
+        pid = in_a_fork(tell)
         os.waitpid(pid, 0)
     assert os.read(found[0], 1) == b"n"
     for fd in found:

@@ -114,7 +114,7 @@ def test_the_application_may_only_do_what_it_was_granted(shared: EmbeddedPostgre
         "ALTER SYSTEM SET fsync = off",
         "CREATE ROLE friend",
     ):
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported)):
             query(app, refused)
 
 
@@ -143,7 +143,7 @@ def test_nobody_enters_without_the_right_password(shared: EmbeddedPostgres) -> N
             psycopg.connect(host=host, port=5432, user=user, dbname="manta", password="manta")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         query(url.replace("manta_app:", "manta_owner:"), "SELECT 1")
-    with pytest.raises(psycopg.OperationalError, match="no pg_hba.conf entry"):
+    with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
         psycopg.connect(url, replication="true")
 
 
@@ -318,7 +318,7 @@ def test_a_half_made_cluster_is_made_anew(held: Layout) -> None:
 def test_an_initdb_that_a_dead_launcher_left_is_ended(held: Layout) -> None:
     draft = held.postgres / "new-5678"
     draft.mkdir()
-    fake = held.data_dir.parent / "initdb"
+    fake = draft / "initdb"  # its command line then names the draft, as the real one's does
     shutil.copy("/bin/sleep", fake)
     fake.chmod(0o755)
     stuck = Child.adopt("initdb", _spawn(held, fake, draft))

@@ -105,7 +105,7 @@ def test_offline_is_spelled_as_the_hub_spells_it(text: str) -> None:
     [
         ("DATABASE_URL", "it must begin with postgresql://, postgresql+psycopg:// or postgres://"),
         ("REDIS_URL", "it must begin with redis://, rediss://, unix://, valkey:// or valkeys://"),
-        ("MANTA_BASE_URL", "it must begin with http:// or https://"),
+        ("MANTA_URL", "it must begin with http:// or https://"),
         ("HF_HUB_OFFLINE", "it must be true or false"),
     ],
 )
@@ -162,7 +162,7 @@ def test_show_lists_every_leaf_with_its_place() -> None:
     assert rows["general_settings.data_dir"] == ("null", "default")
     assert rows["general_settings.allowed_hosts"] == ("[]", "default")
     assert rows["model_list.1.engine"] == ("{}", "default")
-    assert rows["model_list.1.kind"] == ("embedding", "configs/manta.yaml:14")
+    assert rows["model_list.1.kind"] == ("embedding", "configs/manta.yaml:15")
     assert rows["search.enabled"] == ("true", "default")
     assert rows["DATABASE_URL"] == ("null", "default")
     assert set(NAMES) <= set(rows)

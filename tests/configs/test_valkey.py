@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 import psutil
 import pytest
 import redis.asyncio
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError as NotConnected
+from redis.exceptions import TimeoutError as TooLate
 
 from configs.accounts import by_uid
 from configs.datadir import Layout
@@ -42,7 +44,7 @@ async def test_it_answers_with_the_password_alone(server: EmbeddedValkey, client
     assert await client.get("key") == b"value"
     for url in (server.url.replace("unix://:", "unix://:x"), "unix://" + server.url.partition("@")[2]):
         stranger = connect(url)
-        with pytest.raises(ConnectionError, match="username-password|Authentication required"):
+        with pytest.raises(NotConnected, match=r"username-password|Authentication required|already authenticated"):
             await stranger.get("key")
         await stranger.aclose()
 
@@ -52,7 +54,7 @@ async def test_its_settings(client: "redis.asyncio.Redis") -> None:
     assert found["maxmemory"] == str(16 * 2**20)
     assert found["maxmemory-policy"] == "allkeys-lru"
     assert (found["save"], found["appendonly"], found["port"]) == ("", "no", "0")
-    info = await client.execute_command("HELLO")
+    info = await client.execute_command("HELLO")  # type: ignore[no-untyped-call]  # redis-py types it not
     assert info[b"proto"] == 3
 
 
@@ -79,6 +81,8 @@ async def test_what_was_killed_comes_back_empty(server: EmbeddedValkey, client: 
     assert not server.ready()
     server.start()
     server.wait_ready()
+    with contextlib.suppress(NotConnected):
+        await client.ping()  # on the connection that died with the first one
     assert await client.get("key") is None
 
 
@@ -95,7 +99,7 @@ async def test_a_frozen_one_costs_no_more_than_its_deadline(
 ) -> None:
     await client.ping()
     running(server).signal(SIGSTOP)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TooLate):
         await asyncio.wait_for(client.get("key"), 10)
     running(server).signal(SIGCONT)
     assert await client.get("key") is None
@@ -105,7 +109,7 @@ async def test_a_cancelled_call_leaves_no_answer_to_the_next(client: "redis.asyn
     await client.set("mine", "mine")
     await client.set("theirs", "theirs")
     for wait_s in [i * 0.00002 for i in range(100)]:
-        call = asyncio.create_task(client.get("theirs"))
+        call = asyncio.ensure_future(client.get("theirs"))
         await asyncio.sleep(wait_s)
         call.cancel()
         assert await client.get("mine") == b"mine"

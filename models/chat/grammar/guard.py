@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import re
 import socket
 import sys
 from collections import OrderedDict
@@ -18,6 +19,9 @@ from configs.processes import Child, Command
 log = logging.getLogger(__name__)
 
 MAX_CHARACTERS = 256 * 1024
+REMOTE = re.compile(r'"\$ref"\s*:\s*"(?!#)')
+"""A `$ref` elsewhere; xgrammar would take it for "anything"."""
+
 REMEMBERED = 1024
 ANSWER_TIMEOUT_S = 20.0
 START_TIMEOUT_S = 60.0
@@ -44,6 +48,8 @@ class GrammarGuard:
         """
         if len(text) > MAX_CHARACTERS:
             raise BadRequest(f"The {_name(kind)} is longer than {MAX_CHARACTERS} characters.", param=_param(kind))
+        if kind == "json" and REMOTE.search(text):
+            raise BadRequest("'$ref' must point into the schema itself: nothing is fetched.", param=_param(kind))
         digest = hashlib.sha256(f"{kind}\0{text}".encode()).digest()
         if digest not in self._verdicts:
             async with self._turn:
@@ -63,7 +69,7 @@ class GrammarGuard:
             self._child.terminate(0)
             self._child = None
 
-    def _remember(self, digest: bytes, verdict: bool) -> None:  # noqa: FBT001  what the checker said
+    def _remember(self, digest: bytes, verdict: bool) -> None:
         self._verdicts[digest] = verdict
         if len(self._verdicts) > REMEMBERED:
             self._verdicts.popitem(last=False)
@@ -84,9 +90,7 @@ class GrammarGuard:
     async def _start(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            argv = (sys.executable, "-m", "models.chat.grammar.checker", str(theirs.fileno()))
-            command = Command("grammars", argv, Path.cwd(), dict(os.environ), Path("grammars.log").absolute())
-            self._child = command.spawn([theirs.fileno()])
+            self._child = _command(theirs.fileno()).spawn([theirs.fileno()])
         self._stream = await asyncio.open_connection(sock=ours)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -110,6 +114,12 @@ class GrammarGuard:
     def _end_idle(self) -> None:
         if not self._turn.locked():
             self.close()
+
+
+def _command(descriptor: int) -> Command:
+    argv = (sys.executable, "-m", "models.chat.grammar.checker", str(descriptor))
+    here = Path.cwd()
+    return Command("grammars", argv, here, dict(os.environ), here / "grammars.log")
 
 
 def _name(kind: str) -> str:

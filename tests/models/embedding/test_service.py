@@ -80,7 +80,7 @@ async def test_cutting_is_done_when_asked_for(service: EmbeddingService, cut: in
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 257, 10**30])
 async def test_a_cut_that_leaves_nothing_or_exceeds_the_window_is_refused(service: EmbeddingService, cut: int) -> None:
-    with pytest.raises(BadRequest, match="must be -1 .* or 3 to 256") as raised:
+    with pytest.raises(BadRequest, match=r"must be -1 .* or 3 to 256") as raised:
         await embed(service, ["a"], truncate_prompt_tokens=cut)
     assert raised.value.param == "truncate_prompt_tokens"
 

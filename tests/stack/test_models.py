@@ -1,0 +1,59 @@
+"""Models that come and go while the others answer."""
+
+import pytest
+
+from tests.fixtures.stack import Stack
+
+pytestmark = pytest.mark.stack
+
+
+def test_an_embedder_is_added_and_removed_while_chat_goes_on(stack: Stack) -> None:
+    spec = {
+        "model_name": "second/embedder",
+        "kind": "embedding",
+        "params": {"model": "sentence_transformers/all-MiniLM-L6-v2"},
+    }
+    (replica,) = stack.processes("replica")
+    assert stack.request("POST", "/api/models", json=spec).status_code == 201
+    assert stack.request("POST", "/api/models", json=spec).status_code == 409
+    answer = stack.sdk(timeout=120).embeddings.create(model="second/embedder", input="held until it is ready")
+    assert len(answer.data[0].embedding) == 384
+    assert stack.sdk().completions.create(model="starter", prompt="hello", max_tokens=2).choices
+    assert stack.request("DELETE", "/api/models/second/embedder").status_code == 200
+    assert stack.request("DELETE", "/api/models/second/embedder").status_code == 404
+    names = [model["id"] for model in stack.get("/api/models").json()["data"]]
+    assert "second/embedder" not in names
+    assert replica.is_running()
+
+
+def test_a_model_that_does_not_exist_fails_alone_and_says_why(stack: Stack) -> None:
+    spec = {"model_name": "ghost", "kind": "embedding", "params": {"model": "sentence_transformers/./no-such-folder"}}
+    assert stack.request("POST", "/api/models", json=spec).status_code == 201
+
+    def ghost() -> dict[str, str]:
+        (found,) = [model for model in stack.get("/api/models").json()["data"] if model["id"] == "ghost"]
+        return dict(found)
+
+    stack.until(lambda: ghost()["state"] == "failed", 90)
+    assert "no-such-folder" in ghost()["message"]
+    assert stack.sdk().completions.create(model="starter", prompt="hello", max_tokens=2).choices
+    stack.request("DELETE", "/api/models/ghost")
+
+
+def test_a_model_sleeps_and_its_first_request_wakes_it(stack: Stack) -> None:
+    spec = {
+        "model_name": "sleeper",
+        "kind": "embedding",
+        "params": {"model": "sentence_transformers/all-MiniLM-L6-v2"},
+        "autoscaling": {"min_replicas": 0, "max_replicas": 1, "downscale_delay_s": 3, "downscale_to_zero_delay_s": 3},
+    }
+    assert stack.request("POST", "/api/models", json=spec).status_code == 201
+
+    def state() -> str:
+        models = stack.get("/readyz").json()["parts"]["models"]
+        return str(models.get("sleeper", {}).get("state"))
+
+    stack.until(lambda: state() == "asleep", 60)
+    assert stack.sdk(timeout=120).embeddings.create(model="sleeper", input="wake").data
+    stack.until(lambda: state() == "asleep", 90)
+    stack.request("DELETE", "/api/models/sleeper")

@@ -1,0 +1,32 @@
+"""Clients that leave in the middle of a stream."""
+
+import pytest
+
+from tests.faults.streams import RawStream
+from tests.fixtures.stack import Stack
+
+pytestmark = pytest.mark.stack
+
+
+def vanish(stack: Stack, clients: int, deadline_s: float) -> None:
+    streams = [RawStream(stack, tokens=4000) for _ in range(clients)]
+    streams[0].read_until(b'"content"')
+    stack.until(lambda: stack.metric("vllm:num_requests_running", model="starter") > 0, 20)
+    for stream in streams:
+        stream.close()
+    stack.until(lambda: working(stack) == 0, deadline_s, lambda: f"{working(stack)} requests still run")
+    stack.until(lambda: stack.metric("manta_open_answers", model="starter") == 0, deadline_s)
+
+
+def working(stack: Stack) -> float:
+    gauges = ("vllm:num_requests_running", "vllm:num_requests_waiting")
+    return sum(stack.metric(gauge, model="starter") for gauge in gauges)
+
+
+def test_100_clients_vanish(stack: Stack) -> None:
+    vanish(stack, 100, 20)
+
+
+@pytest.mark.deep
+def test_1000_clients_vanish(stack: Stack) -> None:
+    vanish(stack, 1000, 60)
