@@ -165,7 +165,7 @@ async def test_an_orderly_end_leaves_snapshots(search_in_ray: Path) -> None:
 
 
 def test_a_second_replica_is_refused(data_dir: Path) -> None:
-    """It would not see the first one's changes: each holds its index in memory (tests/retrieval/test_store.py)."""
+    """It would not see the first one's changes: each holds its index in memory (tests/retrieval/test_stores.py)."""
     from serving.search import search_app
 
     two = SearchSpec.model_construct(**SearchSpec().model_dump() | {"max_replicas": 2})
