@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from configs.errors import BadRequest
 from configs.files import sync_folder
 from retrieval.index import faiss
 from retrieval.index.protocol import Device, Index, Kind, Metric, Shape
@@ -107,8 +108,8 @@ def _read_header(file: BinaryIO) -> Header:
     try:
         names = [name.rstrip(b"\0").decode("ascii") for name in (metric, kind)]
         shape = Shape(dimensions, Metric(names[0]), Kind(names[1]))
-    except ValueError as error:
-        raise Refused(f"{file.name} has an unknown metric or kind") from error
+    except (ValueError, BadRequest) as error:
+        raise Refused(f"{file.name} names a shape that there is not") from error
     return Header(shape, count, payload_bytes, data[_FIELDS.size :])
 
 
