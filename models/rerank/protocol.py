@@ -34,7 +34,7 @@ class Reranker(Protocol):
         """How many special tokens stand around a pair."""
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
-        """Scores [len(pairs)] of (query, document), high is near; a pair beyond the window loses its longer part's end."""
+        """Scores [len(pairs)] of (query, document), high is near; beyond the window, the longer part's end is cut."""
 
 
 @dataclass(frozen=True, slots=True)

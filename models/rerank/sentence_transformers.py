@@ -13,6 +13,8 @@ from models import encoders, sources
 from models.rerank.protocol import Pair, Reranker, Scores
 
 LIBRARY = "sentence_transformers"
+UNLIMITED = 10**6
+"""Tokenizers without a limit say 10**30."""
 
 
 def create(spec: ModelSpec) -> Reranker:
@@ -44,7 +46,7 @@ class SentenceTransformersReranker:
         self._model = model
         self._tokenizer = _plain_tokenizer(model)
         self.special_tokens = self._tokenizer.num_special_tokens_to_add(is_pair=True)
-        self.max_tokens = int(model.max_length)
+        self.max_tokens = _window(model)
         model.tokenizer.split_special_tokens = True  # text that spells '[SEP]' is text
 
     def count(self, texts: Sequence[str]) -> list[int]:
@@ -57,6 +59,14 @@ class SentenceTransformersReranker:
         scores = self._model.predict(list(pairs), batch_size=len(pairs), show_progress_bar=False)
         found: Scores = np.asarray(scores, np.float32)
         return found
+
+
+def _window(model: CrossEncoder) -> int:
+    limits = (model.max_seq_length, getattr(model.config, "max_position_embeddings", None))
+    known = [limit for limit in limits if limit is not None and 0 < limit < UNLIMITED]
+    if not known or model.max_seq_length != min(known):
+        raise ConfigurationError("the model does not say how long a pair may be; set model_max_length in its own files")
+    return int(min(known))
 
 
 def _plain_tokenizer(model: CrossEncoder) -> Tokenizer:

@@ -50,7 +50,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 async def backend(folder: Path) -> AsyncIterator[RerankBackend]:
     made = RerankBackend(spec(folder, kind=Kind.RERANK))
-    await made.start(lambda phase: None)
+    phases: list[str] = []
+    await made.start(phases.append)
+    assert phases == ["load", "warm up"]
     yield made
     await made.stop()
 
