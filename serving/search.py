@@ -5,6 +5,7 @@ torch is never imported here: two OpenMP runtimes in a process slow each other o
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ from retrieval.index.faiss import limit_threads
 from retrieval.index.protocol import Ids, Shape, Vectors
 from retrieval.store import Store
 from retrieval.stores import Stores
+
+log = logging.getLogger(__name__)
 
 APP = "search"
 DEPLOYMENT = "search"
@@ -109,7 +112,12 @@ class Search:
         running = self._snapshots.get(name)
         if store.wants_snapshot and (running is None or running.done()):
             self._snapshots[name] = asyncio.ensure_future(self._change(store.snapshot))
-            self._snapshots[name].add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._snapshots[name].add_done_callback(_tell)
+
+
+def _tell(snapshot: asyncio.Future[bool]) -> None:
+    if not snapshot.cancelled() and (error := snapshot.exception()) is not None:
+        log.error("a snapshot failed", exc_info=error)
 
 
 def search_app(cluster: Cluster) -> serve.Application:
