@@ -186,8 +186,14 @@ def test_a_snapshot_that_fails_leaves_the_log(
     assert content(reopened(again, tmp_path)) == [1, 2, 3]
 
 
-def test_a_long_log_asks_for_a_snapshot(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrieval.store, "LOG_BYTES", 100)
+@pytest.mark.parametrize(("kind", "limit"), [(Kind.FLAT, "LOG_BYTES"), (Kind.HNSW, "GRAPH_LOG_BYTES")])
+def test_a_long_log_asks_for_a_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, limit: str
+) -> None:
+    monkeypatch.setattr(retrieval.store, limit, 400)
+    store = Store.create(tmp_path, Shape(3, Metric.L2, kind))
+    add(store, 1)
+    assert not store.wants_snapshot
     add(store, *range(20))
     assert store.wants_snapshot
     store.snapshot()
