@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 LOG_BYTES = 64 * 2**20
 """A log that is longer than this and than the snapshot before it is ended by a new snapshot."""
 GRAPH_LOG_BYTES = 8 * 2**20
-"""The same for a graph, and an eighth of its snapshot: entering a vector takes it about a millisecond, at replay too."""
+"""The same for a graph, and an eighth of its snapshot: to enter a vector takes it some 0.5 ms, at replay too."""
 CHANGE_BYTES = 256 * 2**20
 NEIGHBOURS = 2**22
 KEPT = 2

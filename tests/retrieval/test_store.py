@@ -192,12 +192,11 @@ def test_a_long_log_asks_for_a_snapshot(
 ) -> None:
     monkeypatch.setattr(retrieval.store, limit, 400)
     store = Store.create(tmp_path, Shape(3, Metric.L2, kind))
-    add(store, 1)
-    assert not store.wants_snapshot
-    add(store, *range(20))
-    assert store.wants_snapshot
-    store.snapshot()
-    assert not store.wants_snapshot
+    wanted = []
+    for change in (lambda: add(store, 1), lambda: add(store, *range(20)), store.snapshot):
+        change()
+        wanted.append(store.wants_snapshot)
+    assert wanted == [False, True, False]
 
 
 def test_bad_input_reaches_neither_log_nor_index(store: Store) -> None:
