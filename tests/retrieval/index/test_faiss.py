@@ -91,7 +91,7 @@ def test_flat_is_brute_force_after_any_changes(changes: Any, metric: Metric, dim
 
 @settings(max_examples=25, deadline=None)
 @given(changes=CHANGES, metric=st.sampled_from(METRICS))
-def test_a_small_graph_misses_nothing(changes: Any, metric: Metric) -> None:
+def test_a_graph_answers_with_living_ids_and_their_true_scores(changes: Any, metric: Metric) -> None:
     shape = Shape(6, metric, Kind.HNSW)
     index, truth = faiss.create(shape), BruteForce(shape)
     for is_add, ids, seed in changes:
