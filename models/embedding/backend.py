@@ -6,13 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
 
 from configs import plugins
-from configs.batching import WAIT_BUCKETS_S, BatchStats
 from configs.errors import RouteNotFound, TimedOut, Unavailable
 from configs.specs import ModelSpec
+from models.batch_metrics import BatchCollector
 from models.embedding import wire
 from models.embedding.protocol import Embedder
 from models.embedding.service import EmbeddingService
@@ -45,7 +43,7 @@ class EmbeddingBackend:
         report("warm up")
         await asyncio.to_thread(embedder.warm_up)
         self._service = EmbeddingService(embedder)
-        self._registry.register(_BatchCollector(self._service.batcher.stats))
+        self._registry.register(BatchCollector("manta_embedding", self._service.batcher.stats))
 
     async def answer(self, call: Call, reply: Reply) -> None:
         """See `models.wire.Backend`."""
@@ -88,44 +86,3 @@ class EmbeddingBackend:
     @property
     def _name(self) -> str:
         return self._spec.model_name
-
-
-class _BatchCollector(Collector):
-    """The batcher's counters as metrics, read when asked for."""
-
-    def __init__(self, stats: BatchStats) -> None:
-        self._stats = stats
-
-    def collect(self) -> list[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
-        """prometheus_client: the samples."""
-        stats = self._stats
-        counters = {
-            "batches": ("Passes through the model.", stats.batches),
-            "texts": ("Inputs embedded.", stats.items),
-            "tokens": ("Tokens embedded.", stats.size),
-            "padded_tokens": ("Tokens embedded, padding included.", stats.padded_size),
-            "busy_seconds": ("Time in which the model worked.", stats.busy_s),
-            "idle_with_work_seconds": (
-                "Time in which texts waited and the model did not work.",
-                stats.idle_with_work_s,
-            ),
-            "refused": ("Inputs refused because the queue was full.", stats.refused),
-            "cancelled": ("Inputs whose caller left.", stats.cancelled),
-            "failed": ("Inputs whose pass failed.", stats.failed),
-        }
-        found: list[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily] = [
-            CounterMetricFamily(f"manta_embedding_{name}", text, value=value)
-            for name, (text, value) in counters.items()
-        ]
-        return [*found, self._waits()]
-
-    def _waits(self) -> HistogramMetricFamily:
-        tops = [*map(str, WAIT_BUCKETS_S), "+Inf"]
-        below, buckets = 0, []
-        for top, count in zip(tops, self._stats.waits, strict=True):
-            below += count
-            buckets.append((top, below))
-        text = "Time a text waited for the model."
-        return HistogramMetricFamily(
-            "manta_embedding_wait_seconds", text, buckets=buckets, sum_value=self._stats.wait_s
-        )

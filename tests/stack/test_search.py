@@ -33,19 +33,18 @@ async def main():
     await search.create.remote("papers", 16)
     await search.add.remote("papers", np.arange(500), vectors)
     await search.delete.remote("papers", [3])
-    found, seq = await search.search.remote("papers", vectors[:5], 1)
+    found, _ = await search.search.remote("papers", vectors[:5], 1)
     os.kill(int(sys.argv[2]), signal.SIGKILL)
-    again, again_seq = await retried(lambda: search.search.remote("papers", vectors[:5], 1))
+    again, _ = await retried(lambda: search.search.remote("papers", vectors[:5], 1))
     try:
         await search.search.remote("papers", vectors[:, :3], 1)
         refused = ""
     except Exception as error:
         refused = str(error)
     stats = await search.stats.remote()
-    await search.drop.remote("papers")
     print(json.dumps({
-        "found": found.ids[:, 0].tolist(), "again": again.ids[:, 0].tolist(), "seq": [seq, again_seq],
-        "refused": "must have 16 numbers" in refused, "stats": stats,
+        "found": found[:, 0].tolist(), "again": again[:, 0].tolist(), "refused": refused,
+        "size": stats["stores"]["papers"]["size"],
     }))
 
 asyncio.run(asyncio.wait_for(main(), 90))
@@ -70,9 +69,8 @@ def test_changes_survive_a_killed_replica(stack: Stack) -> None:
     assert told["found"][:3] == [0, 1, 2]
     assert told["found"][3] != 3
     assert told["again"] == told["found"]
-    assert told["seq"] == [2, 2]
-    assert told["refused"]
-    assert told["stats"]["papers"] == {"size": 499, "dimensions": 16, "metric": "cosine", "seq": 2}
+    assert "16" in told["refused"]
+    assert told["size"] == 499
 
 
 def test_its_process_holds_no_torch(stack: Stack) -> None:

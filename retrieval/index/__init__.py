@@ -1,0 +1,1 @@
+"""Indexes: one contract (`protocol`), its FAISS implementation (`faiss`) and the file of a whole index (`snapshot`)."""
