@@ -16,6 +16,8 @@ class Permission(StrEnum):
 
 
 EVERYTHING = "*"
+GRANTABLE = frozenset(Permission) | {EVERYTHING}
+"""What a key may hold."""
 
 
 @dataclass(frozen=True, slots=True)

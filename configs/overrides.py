@@ -25,7 +25,7 @@ def apply(root: Node, variables: Variables, problems: list[Problem]) -> Node:
     paths += sorted(named, key=lambda each: (len(each[0]), [str(step).zfill(LONGEST_INDEX) for step in each[0]]))
     for path, variable in paths:
         try:
-            root = assign(root, path, _value(variable, path))
+            root = assign(root, path, value_of(variable, path))
         except Refused as refused:
             problems.append(refused.problem)
         except LookupError as error:
@@ -49,7 +49,12 @@ def path_of(name: str) -> Path:
     return steps(name.removeprefix(PREFIX).lower().split("__"))
 
 
-def _value(variable: Variable, path: Path) -> Node:
+def value_of(variable: Variable, path: Path) -> Node:
+    """A text as the value that `path` holds: text stays text, the rest is read as YAML.
+
+    Raises:
+        Refused: it cannot be read.
+    """
     text = variable.text
     if not is_clean(text):
         raise Refused(Problem(variable.spot, "its value is not UTF-8 text"))

@@ -45,8 +45,8 @@ class Settings(BaseSettings):
     manta_config: Path | None = Field(None, description="the YAML to read when no `--config` is given")
     manta_data_dir: Path | None = Field(None, description="short for `MANTA__GENERAL_SETTINGS__DATA_DIR`")
     manta_api_key: SecretStr | None = Field(None, description="key that the command line sends as a client")
-    manta_base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = Field(
-        None, description="server that the command line talks to, for example http://127.0.0.1:8000/v1"
+    manta_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = Field(
+        None, description="server that the command line talks to, for example http://127.0.0.1:8000"
     )
 
     @classmethod

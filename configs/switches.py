@@ -66,3 +66,8 @@ def hugging_face(settings: Settings) -> dict[str, str]:
     if settings.hf_hub_offline:
         found["HF_HUB_OFFLINE"] = "1"
     return found
+
+
+def apply_hugging_face(settings: Settings) -> None:
+    """Tell this process's Hugging Face library, before its import, what `.env` or a secret's file said."""
+    os.environ.update(hugging_face(settings))

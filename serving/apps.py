@@ -1,7 +1,5 @@
 """A model's entry to a Serve application: one per model, so that adding one leaves the others alone."""
 
-import hashlib
-import re
 from typing import Any
 
 from ray import serve
@@ -11,20 +9,11 @@ from configs.specs import Autoscaling, ModelSpec
 from serving.replica import Replica
 
 DEPLOYMENT = "replica"
-APP_PREFIX = "model-"
 HEALTH_PERIOD_S = 10.0
 HEALTH_TIMEOUT_S = 90.0
 DRAIN_LOOP_S = 0.25
 DRAIN_TIMEOUT_S = 60.0
 START_TRIES = 3
-
-
-def app_name(model_name: str) -> str:
-    """The application's name: readable, unique, and made of what Serve and file names allow."""
-    readable = re.sub(r"[^A-Za-z0-9.-]+", "-", model_name)
-    if readable == model_name:
-        return APP_PREFIX + readable
-    return f"{APP_PREFIX}{readable}-{hashlib.sha256(model_name.encode()).hexdigest()[:8]}"
 
 
 def model_app(spec: ModelSpec) -> Application:

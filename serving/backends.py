@@ -4,8 +4,24 @@ from collections.abc import Callable
 from importlib import import_module
 
 from configs import plugins
+from configs.errors import ConfigurationError
 from configs.specs import Kind, ModelSpec
 from models.wire import Backend
+
+
+FOLDERS = {Kind.CHAT: "models.chat", Kind.EMBEDDING: "models.embedding", Kind.RERANK: "models.rerank"}
+
+
+def check(spec: ModelSpec) -> None:
+    """See that the entry's backend exists; nothing is imported.
+
+    Raises:
+        ConfigurationError: there is none of that name; the message lists those there are.
+    """
+    names = plugins.available(FOLDERS[spec.kind])
+    if spec.params.backend not in names:
+        known = ", ".join(names) or "none"
+        raise ConfigurationError(f"There is no {spec.kind.value} backend {spec.params.backend!r}; there are: {known}.")
 
 
 def load(spec: ModelSpec) -> Backend:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from configs.cluster import Cluster
 from configs.errors import EngineDied, MantaError, TimedOut
 from models.wire import Call, Usage
-from serving.apps import DEPLOYMENT, app_name
+from serving.apps import DEPLOYMENT
 from serving.exchange import Client, ClientGone, Exchange
 from serving.leases import Lease, Leases
 from serving.links import Links
+from serving.names import app_name
 
 log = logging.getLogger(__name__)
 

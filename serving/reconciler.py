@@ -4,17 +4,27 @@ It works on differences only: a model that did not change is not touched. It doe
 """
 
 import logging
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ray import serve
-from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, ReplicaState
+from ray.serve.schema import (
+    ApplicationStatus,
+    ApplicationStatusOverview,
+    DeploymentStatusOverview,
+    ReplicaState,
+)
 
 from configs.specs import ModelSpec
-from serving.apps import APP_PREFIX, DEPLOYMENT, app_name, model_app
+from serving.apps import DEPLOYMENT, model_app
+from serving.names import APP_PREFIX, app_name
 from serving.notes import forget_phase, read_failure, read_phase
 
 log = logging.getLogger(__name__)
+
+FRESH_S = 1.0
 
 STATES = {
     ApplicationStatus.RUNNING: "ready",
@@ -41,6 +51,9 @@ class Reconciler:
 
     def __init__(self) -> None:
         self._deployed: dict[str, str] = {}
+        self._seen: dict[str, ApplicationStatusOverview] = {}
+        self._seen_at = 0.0
+        self._looking = threading.Lock()
 
     def reconcile(self, specs: Sequence[ModelSpec]) -> None:
         """Deploy what is missing or changed, delete what is no longer wanted."""
@@ -62,8 +75,16 @@ class Reconciler:
 
     def states(self, specs: Sequence[ModelSpec]) -> dict[str, ModelState]:
         """How each model stands."""
-        applications = serve.status().applications
+        applications = self._applications()
         return {spec.model_name: _state(spec, applications.get(app_name(spec.model_name))) for spec in specs}
+
+    def _applications(self) -> dict[str, ApplicationStatusOverview]:
+        """Asking Serve costs 40 ms of CPU, and probes ask often."""
+        with self._looking:
+            if time.monotonic() - self._seen_at > FRESH_S:
+                self._seen = serve.status().applications
+                self._seen_at = time.monotonic()
+            return self._seen
 
     def forget(self, model_name: str) -> None:
         """The model was removed on purpose."""
@@ -84,8 +105,9 @@ def _state(spec: ModelSpec, application: ApplicationStatusOverview | None) -> Mo
     if state == "ready" and replicas == 0:
         state = "asleep" if spec.autoscaling.min_replicas == 0 else "restarting"
     phase = state if state in ("ready", "asleep", "failed") else read_phase(spec.model_name) or "waiting"
-    return ModelState(state, phase, replicas, _reason(spec, application) if state == "failed" else "")
+    return ModelState(state, phase, replicas, _why(spec, application, deployment) if state == "failed" else "")
 
 
-def _reason(spec: ModelSpec, application: ApplicationStatusOverview) -> str:
-    return read_failure(spec.model_name) or application.message
+def _why(spec: ModelSpec, application: ApplicationStatusOverview, deployment: DeploymentStatusOverview | None) -> str:
+    """The replica's own words; else Serve's of the deployment, else of the application, which tell less and less."""
+    return read_failure(spec.model_name) or (deployment.message if deployment else "") or application.message

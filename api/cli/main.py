@@ -1,39 +1,75 @@
-"""The `manta` command."""
+"""The `manta` command: the table of its commands. Each lies in a file of its own, imported when it is called."""
 
 import sys
-from pathlib import Path
-from typing import Annotated
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from configs.errors import MantaError
 
-app = typer.Typer(name="manta", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+COMMANDS = {
+    "serve": "Start everything and stay in the foreground.",
+    "status": "Tell what is up: parts, models, processes.",
+    "stop": "Stop the running stack; running answers are finished first.",
+    "doctor": "Check this machine and the installation; each finding with its fix.",
+    "models": "List, add, remove and download models.",
+    "keys": "Create, list and revoke API keys.",
+    "chat": "Chat with a model in the terminal.",
+    "logs": "Show the logs of a part.",
+    "profile": "Tell where one request's time goes.",
+    "config": "Show and check the configuration.",
+    "db": "Migrate and check the database.",
+    "bench": "Measure the running stack.",
+}
+"""Each command's file in this folder, and the first line of its help (tests hold the two together)."""
+
+
+class Lazy(TyperGroup):
+    """Lists the commands without importing them."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401  typer's own
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401  typer's context is private
+        """Click: the names, in the order of the help."""
+        return list(COMMANDS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        """Click: the command that is called."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, loaded(name) if name in COMMANDS else command, rest
+
+
+def loaded(name: str) -> Any:  # noqa: ANN401
+    """A whole command."""
+    command = get_command(import_module(f"api.cli.{name}").app)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    name="manta",
+    cls=Lazy,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Each command tells more: manta serve --help",
+)
 
 
 @app.callback()
 def manta() -> None:
-    """A self-hosted AI platform on Ray."""
+    """A self-hosted AI platform on Ray: an OpenAI-compatible API over vLLM, started by one command."""
 
 
-@app.command()
-def serve(
-    model: Annotated[str | None, typer.Argument(help="a hub id or a folder, instead of the file's chat models")] = None,
-    config: Annotated[Path | None, typer.Option(help="the YAML to read")] = None,
-    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
-    port: Annotated[int | None, typer.Option(help="port to listen on")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="where everything is kept")] = None,
-) -> None:
-    """Start everything and stay in the foreground."""
-    from api.cli import serve as command  # noqa: PLC0415
-
-    command.serve(config, {"model": model, "host": host, "port": port, "data_dir": str(data_dir) if data_dir else None})
-
-
-def main() -> None:
-    """Run the command; an expected error is one line and exit code 1."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; an expected error is one line that names the way out, and exit code 1."""
     try:
-        app()
+        app(arguments)
     except MantaError as error:
         typer.echo(f"manta: {error.message}", err=True)
         sys.exit(1)

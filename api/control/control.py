@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 APP = "control"
 DEPLOYMENT = "control"
-PERIOD_S = 5.0
+PERIOD_S = 15.0
+"""A change wakes the loop at once; this is for what was missed."""
 
 
 class Control:

@@ -25,6 +25,12 @@ async def origins(session: AsyncSession) -> dict[str, str]:
     return dict(rows.tuples().all())
 
 
+async def added(session: AsyncSession) -> list[ModelSpec]:
+    """The models that were added by API, by name."""
+    query = select(ServedModel).where(ServedModel.origin == "api").order_by(ServedModel.name)
+    return [ModelSpec.model_validate(row.spec) for row in await session.scalars(query)]
+
+
 async def add(session: AsyncSession, spec: ModelSpec) -> bool:
     """Add a model by API; False when the name is taken."""
     query = insert(ServedModel).values(name=spec.model_name, spec=_stored(spec), origin="api").on_conflict_do_nothing()
@@ -35,6 +41,12 @@ async def remove(session: AsyncSession, name: str) -> bool:
     """Remove a model; False when there is none of that name."""
     query = delete(ServedModel).where(ServedModel.name == name).returning(ServedModel.name)
     return (await session.scalars(query)).one_or_none() is not None
+
+
+async def remove_added(session: AsyncSession, name: str) -> bool:
+    """Remove a model that was added by API; False when there is none of that name."""
+    query = delete(ServedModel).where(ServedModel.name == name, ServedModel.origin == "api")
+    return (await session.scalars(query.returning(ServedModel.name))).one_or_none() is not None
 
 
 async def seed(session: AsyncSession, specs: list[ModelSpec]) -> None:

@@ -39,6 +39,7 @@ class PortKeeper:
         self._grace: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.handed_over = asyncio.Event()
+        self.hurried = asyncio.Event()
 
     async def open(self, path: Path) -> None:
         """Answer on the port, and hand it out at `path` (for this user only)."""
@@ -48,14 +49,14 @@ class PortKeeper:
         self._answer_here()
 
     async def drain(self, timeout_s: float) -> None:
-        """Have every ingress finish what runs and accept nothing new."""
+        """Have every ingress finish what runs and accept nothing new; `hurried` ends the wait."""
         self._stop_answering()
         self._listener.close()
         for line in self._lines:
             line.write(b"drain\n")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self._accepting - self._drained:
+                while self._accepting - self._drained and not self.hurried.is_set():
                     await asyncio.sleep(0.05)
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """API keys."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Request, Response
 from pydantic import Field
@@ -9,18 +9,17 @@ from api.answers import json_answer
 from api.context import context_of
 from api.db import keys as key_queries
 from api.db.notifications import notify
-from api.db.tables import ApiKey
 from api.documents import takes
 from api.keys import make_key
 from api.policy import guarded_router, requires
-from api.principal import EVERYTHING, Permission, Principal
+from api.principal import EVERYTHING, GRANTABLE, Permission, Principal
 from api.services import services_of
 from api.validation import Wire, read
 from configs.errors import BadRequest, NotFound
 
 router = guarded_router()
 
-KNOWN = {permission.value for permission in Permission} | {EVERYTHING}
+LONGEST_LIFE_S = 10 * 366 * 86400
 
 
 class NewKeyRequest(Wire):
@@ -28,6 +27,7 @@ class NewKeyRequest(Wire):
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     permissions: Annotated[list[str], Field(min_length=1, max_length=32)] | None = None
+    expires_in_s: Annotated[int, Field(ge=1, le=LONGEST_LIFE_S)] | None = None
 
 
 @router.post("/api/keys", tags=["Keys"], status_code=201, openapi_extra=takes(NewKeyRequest))
@@ -40,18 +40,15 @@ async def create_key(request: Request) -> Response:
     permissions = allowed(asked.permissions, context.principal)
     made = make_key()
     async with services_of(request).database.unit() as session:
-        session.add(
-            ApiKey(
-                id=made.id,
-                organization_id=context.principal.organization_id,
-                name=asked.name,
-                digest=made.digest,
-                prefix=made.prefix,
-                permissions=permissions,
-            )
+        row = await key_queries.add(
+            session,
+            made,
+            organization_id=context.principal.organization_id,
+            name=asked.name,
+            permissions=permissions,
+            expires_in_s=asked.expires_in_s,
         )
-    body = {"id": made.id, "key": made.key, "name": asked.name, "prefix": made.prefix, "permissions": permissions}
-    return json_answer(body, 201)
+    return json_answer({**row, "key": made.key}, 201)
 
 
 @router.get("/api/keys", tags=["Keys"])
@@ -62,7 +59,7 @@ async def list_keys(request: Request) -> Response:
     assert context.principal is not None
     async with services_of(request).database.unit() as session:
         keys = await key_queries.all_living(session, context.principal.organization_id)
-    return json_answer({"object": "list", "data": [_listed(key) for key in keys]})
+    return json_answer({"object": "list", "data": [key_queries.as_json(key) for key in keys]})
 
 
 @router.delete("/api/keys/{key_id}", tags=["Keys"])
@@ -87,20 +84,9 @@ def allowed(asked: list[str] | None, maker: Principal) -> list[str]:
     """
     if asked is None:
         return sorted(maker.permissions)
-    unknown = sorted(set(asked) - KNOWN)
+    unknown = sorted(set(asked) - GRANTABLE)
     if unknown:
-        raise BadRequest(f"Unknown permission; known are {', '.join(sorted(KNOWN))}.", param="permissions")
+        raise BadRequest(f"Unknown permission; known are {', '.join(sorted(GRANTABLE))}.", param="permissions")
     if EVERYTHING not in maker.permissions and not set(asked) <= maker.permissions:
         raise BadRequest("A key cannot hold more than the key that makes it.", param="permissions")
     return sorted(set(asked))
-
-
-def _listed(key: ApiKey) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "prefix": key.prefix,
-        "permissions": key.permissions,
-        "created_at": key.created_at.isoformat(),
-        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
-    }

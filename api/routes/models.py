@@ -13,9 +13,10 @@ from api.directory import Entry
 from api.policy import guarded_router, requires
 from api.principal import Permission
 from api.services import services_of
-from configs.errors import BadRequest, Conflict, ModelNotFound
+from configs.errors import BadRequest, ConfigurationError, Conflict, ModelNotFound
 from configs.problems import explain_model
 from configs.specs import ModelSpec
+from serving import backends
 
 router = guarded_router()
 
@@ -100,7 +101,11 @@ def _spec_of(body: Any) -> ModelSpec:  # noqa: ANN401  any JSON
     if not isinstance(body, dict):
         raise BadRequest("Send an entry of `model_list` as a JSON object.")
     try:
-        return ModelSpec.model_validate(body)
+        spec = ModelSpec.model_validate(body)
+        backends.check(spec)
+    except ConfigurationError as error:
+        raise BadRequest(error.message, param="params.model") from error
     except ValidationError as error:
         param, sentence = explain_model(error)[0]
         raise BadRequest(f"{param}: {sentence}" if param else sentence, param=param or None) from None
+    return spec

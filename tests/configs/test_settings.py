@@ -105,7 +105,7 @@ def test_offline_is_spelled_as_the_hub_spells_it(text: str) -> None:
     [
         ("DATABASE_URL", "it must begin with postgresql://, postgresql+psycopg:// or postgres://"),
         ("REDIS_URL", "it must begin with redis://, rediss://, unix://, valkey:// or valkeys://"),
-        ("MANTA_BASE_URL", "it must begin with http:// or https://"),
+        ("MANTA_URL", "it must begin with http:// or https://"),
         ("HF_HUB_OFFLINE", "it must be true or false"),
     ],
 )

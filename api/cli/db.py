@@ -1,0 +1,59 @@
+"""`manta db`: the database's schema. On a cluster a job runs `upgrade` before new replicas start."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from api.cli.installation import Installation
+from api.cli.options import AsJson, Config, DataDir, application
+from api.cli.output import print_json
+from configs.errors import ConfigurationError
+from configs.postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from api.db.offline import OfflineDatabase
+
+app = application(groups=True, description="Migrate and check the database.")
+
+
+@app.command(epilog="Example: DATABASE_URL=postgresql://owner@db.example.com/manta manta db upgrade")
+def upgrade(config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Bring the database to this version's schema. Doing it again changes nothing."""
+    before, after = _database(Installation(config, data_dir)).upgrade()
+    if as_json:
+        print_json({"before": before, "after": after})
+    elif before == after:
+        typer.echo(f"The schema is {after} already.")
+    else:
+        typer.echo(f"schema {before or 'none'} -> {after}")
+
+
+@app.command(epilog="Example: manta db check")
+def check(config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Tell whether the database has this version's schema. Exit code 1 when it has not."""
+    from api.db import schema  # noqa: PLC0415  SQLAlchemy: half a second that `--help` need not pay
+
+    present, wanted = _database(Installation(config, data_dir)).revision(), schema.wanted()
+    if as_json:
+        print_json({"present": present, "wanted": wanted, "ok": present == wanted})
+    elif present == wanted:
+        typer.echo(f"The schema is {present}, as this version wants it.")
+    else:
+        typer.echo(f"The schema is {present or 'none'}; this version wants {wanted}: run `manta db upgrade`.", err=True)
+    if present != wanted:
+        raise typer.Exit(1)
+
+
+def _database(installation: Installation) -> "OfflineDatabase":
+    from api.db.offline import OfflineDatabase  # noqa: PLC0415  see above
+
+    url, running = installation.catalog.settings.database_url, None
+    if url is None and installation.running() is not None:
+        running = EmbeddedPostgres(installation.layout).urls
+    database = OfflineDatabase(installation.layout, url, running)
+    if not database.exists():
+        raise ConfigurationError(
+            f"there is no database in {installation.layout.data_dir} yet: `manta serve` makes one, "
+            "or DATABASE_URL names one of yours"
+        )
+    return database

@@ -1,0 +1,19 @@
+"""What every bench is told."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`short`: few requests, nothing written to the results. `concurrency` replaces a bench's numbers of clients."""
+
+    short: bool = False
+    concurrency: tuple[int, ...] = ()
+
+    def clients(self, *usual: int) -> tuple[int, ...]:
+        """The numbers of clients to measure with."""
+        return self.concurrency or usual
+
+    def pick(self, full: int, short: int) -> int:
+        """A count."""
+        return short if self.short else full
