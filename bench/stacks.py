@@ -24,7 +24,6 @@ from api.keys import key_of
 from bench import processes
 from bench.load import Client, Server, chat_body, run
 from configs import procfs
-from configs.cluster import VARIABLE
 from configs.datadir import Layout
 from configs.processes import Child, spawn
 from models import sources
@@ -57,10 +56,10 @@ class Stack:
     data_dir: Path | None = None
 
     def pids(self) -> list[int]:
-        """Every process of it. Ray's own are no children of the launcher; they carry the name of the cluster file."""
+        """Every process of it. Ray's own are no children of the launcher; they work in its folder."""
         roots = [self.child.pid]
         if self.data_dir is not None:
-            roots += procfs.marked(VARIABLE, str(Layout(self.data_dir).cluster))
+            roots += procfs.inside(Layout(self.data_dir).ray)
         return processes.tree(roots)
 
     def meter(self) -> processes.Meter:

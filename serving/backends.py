@@ -8,7 +8,6 @@ from configs.errors import ConfigurationError
 from configs.specs import Kind, ModelSpec
 from models.wire import Backend
 
-
 FOLDERS = {Kind.CHAT: "models.chat", Kind.EMBEDDING: "models.embedding", Kind.RERANK: "models.rerank"}
 
 

@@ -5,8 +5,6 @@ of handles go through actors unless asked otherwise, so nothing here needs it. S
 name that binds the port is replaced, before Serve calls it (after a deployment's `__init__`).
 """
 
-from typing import Any
-
 from ray.serve._private import replica
 
 NO_PORT = 0
@@ -17,5 +15,5 @@ def shut() -> None:
     replica.add_port_to_grpc_server = _bind_nothing
 
 
-def _bind_nothing(server: Any, address: str) -> int:  # noqa: ANN401  a grpc.aio.Server
+def _bind_nothing(*_server_and_address: object) -> int:
     return NO_PORT

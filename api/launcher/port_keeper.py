@@ -43,9 +43,9 @@ class PortKeeper:
 
     async def open(self, path: Path) -> None:
         """Answer on the port, and hand it out at `path` (for this user only)."""
-        path.unlink(missing_ok=True)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
         self._server = await asyncio.start_unix_server(self._hand_over, str(path))
-        path.chmod(0o600)
+        await asyncio.to_thread(path.chmod, 0o600)
         self._answer_here()
 
     async def drain(self, timeout_s: float) -> None:
@@ -56,7 +56,7 @@ class PortKeeper:
             line.write(b"drain\n")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self._accepting - self._drained and not self.hurried.is_set():
+                while self._accepting - self._drained and not self.hurried.is_set():  # noqa: ASYNC110  many conditions
                     await asyncio.sleep(0.05)
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 CPU_KV_CACHE_BYTES = 2**30
 GRAMMARS = "xgrammar"
-"""What `models.chat.grammar` tries grammars with. vLLM's "auto" names a second one that its engine then does not use."""
+"""What `models.chat.grammar` tries grammars with. vLLM's "auto" may name a second one, which its engine ignores."""
 
 FRONTEND_KEYS = {field.name for field in fields(BaseFrontendArgs)}
 

@@ -32,8 +32,11 @@ def refusal(message: str, *, status: int, param: str | None, window: int) -> Man
         param: the field that vLLM blames, if any.
         window: the model's context length in tokens.
     """
-    if own := NOTED.get([]):
-        return own[0]
+    own = NOTED.get([])
+    return own[0] if own else _in_our_words(message, status, param, window)
+
+
+def _in_our_words(message: str, status: int, param: str | None, window: int) -> MantaError:
     log.info("vLLM refused a request (%s, %s): %.300s", status, param, message)
     if status == HTTPStatus.NOT_FOUND:
         return ModelNotFound("This replica does not serve that model.", param="model")
@@ -41,7 +44,10 @@ def refusal(message: str, *, status: int, param: str | None, window: int) -> Man
         return Overloaded("The model's queue is full.", retry_after_s=1.0)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
         return Internal("The engine failed on this request.")
-    field = param if param and FIELD.match(param) else None
+    return _bad_request(message, param if param and FIELD.match(param) else None, window)
+
+
+def _bad_request(message: str, field: str | None, window: int) -> MantaError:
     if CONTEXT.search(message):
         text = f"The prompt and the tokens asked for do not fit this model's window of {window} tokens."
         return ContextTooLong(text, param="messages")

@@ -22,7 +22,7 @@ class PlainText:
         self._special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
     @classmethod
-    def of(cls, tokenizer: Any) -> "PlainText":  # noqa: ANN401  a transformers tokenizer
+    def of(cls, tokenizer: Any) -> "PlainText":
         """From the tokens that a transformers tokenizer treats as special."""
         added = tokenizer.added_tokens_decoder.values()
         return cls({str(token) for token in added if token.special} | set(tokenizer.all_special_tokens))
@@ -31,7 +31,7 @@ class PlainText:
         """The body of a chat, the texts of its messages and tools without special tokens."""
         return {name: self._clean(value) if name in SPOKEN else value for name, value in body.items()}
 
-    def _clean(self, value: Any) -> Any:  # noqa: ANN401  any JSON
+    def _clean(self, value: Any) -> Any:
         if isinstance(value, str):
             return self._special.sub(lambda found: found[0][0] + JOINER + found[0][1:], value)
         if isinstance(value, list):

@@ -35,7 +35,7 @@ def main() -> None:
             write(stream, compiles(compiler, *orjson.loads(frame)))
 
 
-def compiles(compiler: Any, kind: str, text: str) -> bool:  # noqa: ANN401  an xgrammar.GrammarCompiler
+def compiles(compiler: Any, kind: str, text: str) -> bool:
     """Whether vLLM's backend could compile it: the same calls, none of the memory."""
     ways = {
         "json": compiler.compile_json_schema,
@@ -58,13 +58,13 @@ def allow_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 
 
-def read(stream: Any) -> bytes | None:  # noqa: ANN401  a binary file
+def read(stream: Any) -> bytes | None:
     """One frame, None at the end."""
     head = stream.read(4)
     return stream.read(int.from_bytes(head, "big")) if len(head) == 4 else None  # noqa: PLR2004
 
 
-def write(stream: Any, answer: bool) -> None:  # noqa: ANN401, FBT001  a binary file
+def write(stream: Any, answer: bool) -> None:
     """One frame."""
     body = orjson.dumps(answer)
     stream.write(len(body).to_bytes(4, "big") + body)

@@ -69,7 +69,7 @@ class GrammarGuard:
             self._child.terminate(0)
             self._child = None
 
-    def _remember(self, digest: bytes, verdict: bool) -> None:  # noqa: FBT001  what the checker said
+    def _remember(self, digest: bytes, verdict: bool) -> None:
         self._verdicts[digest] = verdict
         if len(self._verdicts) > REMEMBERED:
             self._verdicts.popitem(last=False)
@@ -90,9 +90,7 @@ class GrammarGuard:
     async def _start(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            argv = (sys.executable, "-m", "models.chat.grammar.checker", str(theirs.fileno()))
-            command = Command("grammars", argv, Path.cwd(), dict(os.environ), Path("grammars.log").absolute())
-            self._child = command.spawn([theirs.fileno()])
+            self._child = _command(theirs.fileno()).spawn([theirs.fileno()])
         self._stream = await asyncio.open_connection(sock=ours)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -116,6 +114,12 @@ class GrammarGuard:
     def _end_idle(self) -> None:
         if not self._turn.locked():
             self.close()
+
+
+def _command(descriptor: int) -> Command:
+    argv = (sys.executable, "-m", "models.chat.grammar.checker", str(descriptor))
+    here = Path.cwd()
+    return Command("grammars", argv, here, dict(os.environ), here / "grammars.log")
 
 
 def _name(kind: str) -> str:
