@@ -56,7 +56,7 @@ def resolve(requirements: str, prefer: Lock, *flags: str) -> Lock:
     """Resolve requirement text against the index, keeping the versions of `prefer` where they fit."""
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
     if uv is None:
-        raise SystemExit("uv is missing: `make install DEV=1` brings it, then `.venv/bin/python -m scripts.lock`")
+        raise SystemExit("uv is missing: `make install-dev` brings it, then `.venv/bin/python -m scripts.lock`")
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "source.in"), Path(folder, "target.txt")
         source.write_text(requirements)

@@ -37,12 +37,12 @@ print(json.dumps(found))
 
 @pytest.mark.parametrize("program", [ALONE, IN_A_WORKER], ids=["a process", "a Ray worker"])
 def test_root_packages_are_this_repositorys(program: str, layout: Layout) -> None:
-    folder = layout.data_dir.parent
     for name in PACKAGES:  # what a folder of data may well be called
-        (folder / name).mkdir()
-        (folder / name / "__init__.py").write_text("raise ImportError('this one is not ours')\n")
+        decoy = layout.data_dir / name
+        decoy.mkdir(exist_ok=True)
+        (decoy / "__init__.py").write_text("raise ImportError('this one is not ours')\n")
     layout.secret("ray_token")
-    found = run(program, folder, switches.environment(layout, Settings()))
+    found = run(program, layout.ray, switches.environment(layout, Settings()))
     assert found.keys() == set(PACKAGES)
     for name, file in found.items():
         assert Path(file).parent == ROOT / name

@@ -16,9 +16,8 @@ MACHINE = re.compile(r"(?<![\w.:/$}~-])/(?:home|root|Users|work|workspace|opt|mn
 HOST = re.compile(r"https?://([\w.-]+)")
 ADDRESS = re.compile(r"[\w.+-]+@([\w-]+(?:\.[\w-]+)+)")
 HOSTS = {
-    "127.0.0.1", "localhost", "me", "169.254.169.254", "example.com", "a.example.com",
-    "arxiv.org", "docs.ray.io", "host", "huggingface.co", "json-schema.org",
-    "keepachangelog.com", "semver.org", "vllm.ai",
+    "127.0.0.1", "localhost", "me", "host", "manta", "169.254.169.254", "example.com", "a.example.com",
+    "arxiv.org", "docs.ray.io", "huggingface.co", "json-schema.org", "keepachangelog.com", "semver.org", "vllm.ai",
     "www.apache.org", "www.conventionalcommits.org", "www.ray.io",
 }  # fmt: skip
 """Every host that an address may name: what documents point to, and examples. Package indexes are not among them."""

@@ -1,0 +1,61 @@
+"""The README's five minutes, run as they are written."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.stack import Stack
+
+pytestmark = pytest.mark.stack
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code blocks in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+def environment(stack: Stack) -> dict[str, str]:
+    return os.environ | {"OPENAI_BASE_URL": f"{stack.url}/v1", "OPENAI_API_KEY": stack.key}
+
+
+def test_python_as_written(stack: Stack) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", "\n".join(blocks("python"))],
+        env=environment(stack), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    *chat, embeddings, first, second = ran.stdout.strip().split("\n")
+    assert re.fullmatch(r"\d+ tokens", chat[-1])
+    assert len("".join(chat[:-1])) > 0
+    assert embeddings == "2 384"
+    assert {first, second} == {"starter", "all-MiniLM-L6-v2"}
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
+def test_curl_as_written(stack: Stack) -> None:
+    (script,) = [block for block in blocks("sh") if block.startswith("curl ")]
+    script = script.replace("http://127.0.0.1:8000", stack.url)
+    ran = subprocess.run(
+        ["bash", "-ec", script], env=environment(stack), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "data: [DONE]" in ran.stdout
+    assert '"models"' in ran.stdout
+
+
+def test_a_key_as_written(stack: Stack) -> None:
+    (line,) = re.findall(r"^\.venv/bin/manta (keys create .*)$", README, re.M)
+    made = stack.manta(*line.split())
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.split()[0]
+    assert stack.sdk(api_key=key).models.list().data
+    listed = stack.manta("keys", "list")
+    assert key[:7] in listed.stdout
+    assert key not in listed.stdout
