@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from api import documents, errors, metrics
 from api.context import Context
 from api.gate import App, Gate
+from api.hosts import Hosts
 from api.policy import check_guarded
 from api.routes import health, inference, keys, models, pages
 from api.services import Services
-from configs.specs import IngressSpec
 
 log = logging.getLogger("manta.access")
 
@@ -32,12 +32,8 @@ def create_app(services: Services) -> App:
     errors.install(app)
     documents.install(app)
     check_guarded(app)
-    return gated(app, services.cluster.configuration.ingress)
-
-
-def gated(app: FastAPI, limits: IngressSpec) -> Gate:
-    """`app` behind the gate, its requests counted."""
-    return Gate(app, limits, observe)
+    configuration = services.cluster.configuration
+    return Gate(app, configuration.ingress, Hosts.of(configuration.general_settings), observe)
 
 
 def observe(context: Context) -> None:

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 STATUS: dict[type[errors.MantaError], int] = {
     errors.BadRequest: 400,
+    errors.BodyTimedOut: 408,
     errors.PayloadTooLarge: 413,
     errors.Unauthorized: 401,
     errors.Forbidden: 403,

@@ -1,8 +1,8 @@
 """The gate: what every request passes before any route sees it.
 
-It names the request, caps its body in size, time and depth, and lets only strict JSON through: valid UTF-8, no lone
-surrogates, no NaN, no number beyond a double, no NUL. orjson refuses most of that by itself. The gate is plain ASGI: a
-route's answer passes it untouched but for two headers. It knows no route.
+It names the request, refuses foreign host names, caps its body in size, time and depth, and lets only strict JSON
+through: valid UTF-8, no lone surrogates, no NaN, no number beyond a double, no NUL. orjson refuses most of that by
+itself. The gate is plain ASGI: a route's answer passes it untouched but for two headers. It knows no route.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ import orjson
 
 from api.context import SCOPE_KEY, Context
 from api.errors import response_of
-from configs.errors import BadRequest, MantaError, PayloadTooLarge, TimedOut
+from api.hosts import Hosts
+from configs.errors import BadRequest, BodyTimedOut, MantaError, PayloadTooLarge
 from configs.specs import IngressSpec
 
 Message = MutableMapping[str, Any]
@@ -33,9 +34,10 @@ WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
 class Gate:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: App, limits: IngressSpec, observe: Observe) -> None:
+    def __init__(self, app: App, limits: IngressSpec, hosts: Hosts, observe: Observe) -> None:
         self._app = app
         self._limits = limits
+        self._hosts = hosts
         self._observe = observe
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -53,6 +55,9 @@ class Gate:
             await send(message)
 
         try:
+            self._hosts.check(headers.get(b"host", b""))
+            if "\0" in scope["path"]:
+                raise BadRequest("A path may not contain NUL characters.")
             if scope["method"] in WITH_BODY:
                 context.body = await self._read(headers, receive)
                 if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"application/json":
@@ -84,7 +89,7 @@ class Gate:
                     if not message.get("more_body", False):
                         return b"".join(parts) if len(parts) > 1 else parts[0]
         except TimeoutError as error:
-            raise TimedOut(f"The body did not arrive within {BODY_TIMEOUT_S:g} seconds.") from error
+            raise BodyTimedOut(f"The body did not arrive within {BODY_TIMEOUT_S:g} seconds.") from error
 
 
 def make_context(headers: dict[bytes, bytes]) -> Context:

@@ -6,7 +6,7 @@ version and tested on it (tests/api/test_http.py).
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -17,10 +17,11 @@ from configs.errors import BadRequest
 SLOW_READER_BYTES = 8 * 2**20
 """What may wait in the send buffer of one stream before its client counts as gone."""
 SCOPE_KEY = "manta.connection"
+CYCLE_KEY = "manta.cycle"
 
 
 class Connection(HttpToolsProtocol):
-    """One client connection. `scope["manta.connection"]` is this object."""
+    """One client connection, which each of its requests' scopes names, with uvicorn's cycle for that request."""
 
     on_gone: Callable[[], object] | None = None
 
@@ -28,6 +29,11 @@ class Connection(HttpToolsProtocol):
         """uvicorn: a request starts; put the connection into its scope."""
         super().on_message_begin()
         cast("dict[str, Any]", self.scope)[SCOPE_KEY] = self
+
+    def on_headers_complete(self) -> None:
+        """uvicorn: the head is read. With pipelining, `self.cycle` soon belongs to a later request."""
+        super().on_headers_complete()
+        cast("dict[str, Any]", self.scope)[CYCLE_KEY] = self.cycle
 
     def connection_lost(self, exc: Exception | None) -> None:
         """uvicorn: the client is gone."""
@@ -52,12 +58,12 @@ class DirectStream:
 
     __slots__ = ("_chunked", "_connection", "_cycle", "_transport", "_write")
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._cycle: RequestResponseCycle = connection.cycle
-        self._transport: asyncio.Transport = connection.transport
+    def __init__(self, scope: MutableMapping[str, Any]) -> None:
+        self._connection: Connection = scope[SCOPE_KEY]
+        self._cycle: RequestResponseCycle = scope[CYCLE_KEY]
+        self._transport: asyncio.Transport = self._connection.transport
         self._write = self._transport.write
-        self._chunked = self._cycle.scope["http_version"] == "1.1"
+        self._chunked = scope["http_version"] == "1.1"
 
     def begin(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Write the head of a 200 answer."""

@@ -18,7 +18,7 @@ from api.context import Context, context_of
 from api.directory import Entry
 from api.errors import event_of
 from api.gate import identity_headers
-from api.http import SCOPE_KEY, DirectStream
+from api.http import DirectStream
 from api.services import Services, services_of
 from configs.specs import IngressSpec
 from models.wire import Call, Usage
@@ -46,7 +46,7 @@ async def infer(request: Request, entry: Entry, body: bytes, *, stream: bool) ->
     asked = Asked(services_of(request), context, entry, call)
     if stream:
         return StreamedAnswer(asked)
-    return await whole_answer(asked, request.scope[SCOPE_KEY])
+    return await whole_answer(asked, request.scope)
 
 
 class Asked:
@@ -85,6 +85,7 @@ class Asked:
         metrics.PHASES.labels("lease", self.context.route).observe(answer.lease_s)
         if answer.first_byte_s is not None:
             metrics.PHASES.labels("first_byte", self.context.route).observe(answer.first_byte_s - answer.lease_s)
+            metrics.PHASES.labels("stream", self.context.route).observe(answer.whole_s - answer.first_byte_s)
         return answer
 
     @contextmanager
@@ -100,7 +101,7 @@ class Asked:
     def _leave(self) -> None:
         self._left = True
         self.context.status = CLIENT_CLOSED
-        if self._exchange is not None:
+        if self._exchange is not None and not self._exchange.finished.done():
             self._exchange.abandon(ClientGone())
         elif self._task is not None:
             self._task.cancel()
@@ -146,7 +147,7 @@ class StreamedAnswer(Response):
         send: Callable[[Any], Awaitable[None]],
     ) -> None:
         """ASGI."""
-        asked, stream = self._asked, DirectStream(scope[SCOPE_KEY])
+        asked, stream = self._asked, DirectStream(scope)
         with asked.watching(stream):
             answer = await asked.send(_StreamClient(stream, asked.context))
         if answer is None:
@@ -185,10 +186,10 @@ class _Collector:
         self.parts.append(chunk)
 
 
-async def whole_answer(asked: Asked, connection: Any) -> Response:  # noqa: ANN401  an api.http.Connection
+async def whole_answer(asked: Asked, scope: MutableMapping[str, Any]) -> Response:
     """The complete answer as one response; a client that leaves stops the work on it."""
     collector = _Collector()
-    with asked.watching(DirectStream(connection)):
+    with asked.watching(DirectStream(scope)):
         answer = await asked.send(collector)
     if answer is None:
         return Response(status_code=CLIENT_CLOSED)

@@ -25,6 +25,7 @@ from api.outbox import Outbox
 from api.port import BACKLOG, HandedPort, bind
 from api.readiness import Readiness
 from api.services import Services
+from configs import telemetry
 from configs.cluster import Cluster
 from serving import closed_door
 from serving.gateway import Gateway
@@ -42,6 +43,7 @@ class Ingress:
     async def __init__(self) -> None:  # type: ignore[misc]  # Serve awaits it
         closed_door.shut()
         cluster = Cluster.from_environment()
+        telemetry.begin(cluster.configuration.general_settings.log_level)
         self._services = await build_services(cluster)
         self._drain_s = cluster.configuration.ingress.drain_timeout_s
         self._port = await _port(cluster)

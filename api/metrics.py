@@ -16,3 +16,4 @@ PHASES = Histogram(
 )
 TOKENS = Counter("manta_tokens", "Tokens by model and kind.", ["model", "kind"], registry=REGISTRY)
 OPEN_ANSWERS = Gauge("manta_open_answers", "Answers that are being given.", ["model"], registry=REGISTRY)
+LOST_USAGE = Counter("manta_lost_usage", "Usage rows that the disk did not take.", registry=REGISTRY)

@@ -7,12 +7,14 @@ stored once, by its id. So a crash of this process or a pause of the database lo
 import asyncio
 import logging
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
+from api import metrics
 from api.db import usage as usage_queries
 from api.db.session import Database
 from configs.errors import Unavailable
@@ -34,13 +36,17 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._sent = 0
 
     def add(self, row: dict[str, Any]) -> None:
-        """Keep a row; it is in the file when this returns."""
-        if self._file is None:
-            self._file = self._open_path.open("ab", buffering=0)
-        self._file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        """Keep a row; it is in the file when this returns. A disk that takes none costs the row, and says so."""
+        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            if self._file is None:
+                self._file = self._open_path.open("ab", buffering=0)
+            self._file.write(line)
+        except OSError:
+            metrics.LOST_USAGE.inc()
+            log.exception("a usage row could not be written to %s", self._open_path)
         if self._timer is None:
             self._timer = self._loop.call_later(FLUSH_S, self._begin_flush)
 
@@ -49,7 +55,7 @@ class Outbox:
         for path in self._folder.glob("open-*.jsonl"):
             pid = int(path.stem.removeprefix("open-"))
             if pid == os.getpid() or not Path(f"/proc/{pid}").exists():
-                path.rename(self._folder / f"closed-{path.stem}-{os.urandom(4).hex()}.jsonl")
+                self._close(path)
         if self._timer is None:
             self._timer = self._loop.call_later(FLUSH_S, self._begin_flush)
 
@@ -57,15 +63,23 @@ class Outbox:
         """Send everything that is kept; what cannot be sent stays."""
         self._close_open()
         for path in sorted(self._folder.glob("closed-*.jsonl")):
-            rows = await asyncio.to_thread(_read_rows, path)
             try:
-                for start in range(0, len(rows), BATCH_ROWS):
-                    async with self._database.unit() as session:
-                        await usage_queries.add_all(session, rows[start : start + BATCH_ROWS])
+                await self._send(path)
             except Unavailable:
                 log.info("usage rows wait in %s for the database", path.name)
                 return
-            path.unlink()
+            except FileNotFoundError:
+                log.info("%s was sent by another process", path.name)
+            except Exception:
+                log.exception("%s is set aside: its rows cannot be stored", path.name)
+                path.rename(path.with_suffix(".refused"))
+
+    async def _send(self, path: Path) -> None:
+        rows = await asyncio.to_thread(_read_rows, path)
+        for start in range(0, len(rows), BATCH_ROWS):
+            async with self._database.unit() as session:
+                await usage_queries.add_all(session, rows[start : start + BATCH_ROWS])
+        await asyncio.to_thread(path.unlink, missing_ok=True)
 
     def _begin_flush(self) -> None:
         self._timer = None
@@ -83,8 +97,11 @@ class Outbox:
         if self._file is not None:
             self._file.close()
             self._file = None
-            self._sent += 1
-            self._open_path.rename(self._folder / f"closed-{os.getpid()}-{self._sent:08d}.jsonl")
+            self._close(self._open_path)
+
+    def _close(self, path: Path) -> None:
+        """Nothing more is written to it. Names sort by time; the rest keeps two processes apart."""
+        path.rename(self._folder / f"closed-{time.time_ns()}-{os.urandom(4).hex()}.jsonl")
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

@@ -17,11 +17,12 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
 from api.context import context_of
+from api.hosts import LOCAL, is_address, name_of
 from api.principal import Permission
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 ATTRIBUTE = "__manta_policy__"
-LOCAL = "__manta_local__"
+OPEN_LOCALLY = "__manta_local__"
 FORWARDING = {b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"}
 LOOPBACK = {"127.0.0.1", "::1"}
 
@@ -40,7 +41,7 @@ def local_or(permission: Permission) -> Callable[[Endpoint], Endpoint]:
     """Callers on this machine come in as they are, all others with `permission`."""
 
     def mark(endpoint: Endpoint) -> Endpoint:
-        setattr(endpoint, LOCAL, True)
+        setattr(endpoint, OPEN_LOCALLY, True)
         return _marked(permission)(endpoint)
 
     return mark
@@ -71,7 +72,7 @@ class GuardedRoute(APIRoute):
             msg = f"the route {path!r} has no policy: put @requires(...) or @public under its decorator"
             raise RuntimeError(msg)
         self.permission: Permission | None = getattr(endpoint, ATTRIBUTE)
-        self.local_is_enough: bool = getattr(endpoint, LOCAL, False)
+        self.local_is_enough: bool = getattr(endpoint, OPEN_LOCALLY, False)
         super().__init__(path, endpoint, **kwargs)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -90,11 +91,12 @@ class GuardedRoute(APIRoute):
 
 
 def is_local(scope: MutableMapping[str, Any]) -> bool:
-    """The peer is this machine, and speaks for itself: no proxy stands between."""
+    """The peer is this machine, calls it by an address or `localhost`, and no proxy stands between."""
     client = scope.get("client")
     if client is None or client[0] not in LOOPBACK:
         return False
-    return not any(name in FORWARDING for name, _ in scope["headers"])
+    host = name_of(dict(scope["headers"]).get(b"host", b""))
+    return (host == LOCAL or is_address(host)) and not any(name in FORWARDING for name, _ in scope["headers"])
 
 
 def _marked(permission: Permission | None) -> Callable[[Endpoint], Endpoint]:

@@ -28,15 +28,18 @@ def main() -> None:
     parser.add_argument("--concurrency", default="1,16,64", help="numbers of clients, one after the other")
     parser.add_argument("--tokens", type=int, default=128, help="tokens of an answer")
     parser.add_argument("--requests", type=int, default=8, help="requests of each client")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--json", type=Path, help="where to write the figures; - prints them instead")
     asked = parser.parse_args()
     server = Server(asked.url, asked.model, os.environ.get(KEY, ""))
     clients = [int(number_) for number_ in asked.concurrency.split(",")]
     found = measure(server, clients, asked.tokens, asked.requests)
-    sys.stdout.write(Table(HEADERS, [row(number_, each) for number_, each in found.items()]).markdown() + "\n")
-    if asked.json is not None:
-        figures = {str(number_): each.as_json() for number_, each in found.items()}
-        asked.json.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
+    figures = orjson.dumps({str(each): of.as_json() for each, of in found.items()}, option=orjson.OPT_INDENT_2) + b"\n"
+    if asked.json == Path("-"):
+        sys.stdout.buffer.write(figures)
+    else:
+        sys.stdout.write(Table(HEADERS, [row(each, of) for each, of in found.items()]).markdown() + "\n")
+    if asked.json is not None and asked.json != Path("-"):
+        asked.json.write_bytes(figures)
     sys.exit(any(each.errors for each in found.values()))
 
 

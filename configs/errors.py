@@ -64,6 +64,12 @@ class PayloadTooLarge(BadRequest):
     code = "request_too_large"
 
 
+class BodyTimedOut(BadRequest):
+    """The client did not send its body in time."""
+
+    code = "request_timeout"
+
+
 class UnsupportedParameter(BadRequest):
     """A field of OpenAI's contract that this installation cannot honour, or one it does not know."""
 

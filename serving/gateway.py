@@ -15,11 +15,12 @@ from serving.apps import DEPLOYMENT
 from serving.exchange import Client, ClientGone, Exchange
 from serving.leases import Lease, Leases
 from serving.links import Links
-from serving.names import app_name
 
 log = logging.getLogger(__name__)
 
 SWEEP_S = 1.0
+MAX_DEATHS = 2
+"""Replicas that one request may outlive; one that ends a second time with the same request may be ended by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Answer:
     error: MantaError | None = None
     lease_s: float = 0.0
     first_byte_s: float | None = None
+    whole_s: float = 0.0
     replica: str = ""
 
 
@@ -64,7 +66,7 @@ class Gateway:
             MantaError: nothing was sent to the client, and this is why.
             ClientGone: the client left; its request was stopped.
         """
-        arrived = self._loop.time()
+        arrived, deaths = self._loop.time(), 0
         while True:
             answer = Answer()
             lease = await self._lease(model, arrived + deadlines.start_s)
@@ -74,13 +76,15 @@ class Gateway:
             try:
                 answer.usage = await self._exchange(lease, call, exchange, deadlines, on_open)
                 answer.first_byte_s = None if exchange.first_at is None else exchange.first_at - arrived
+                answer.whole_s = self._loop.time() - arrived
             except EngineDied as error:
                 if exchange.started:
                     answer.error = error
                     return answer
-                log.info("request %s is sent again: its replica ended before the first byte", call.request_id)
-                if self._loop.time() - arrived > deadlines.start_s:
+                deaths += 1
+                if deaths == MAX_DEATHS or self._loop.time() - arrived > deadlines.start_s:
                     raise
+                log.info("request %s is sent again: its replica ended before the first byte", call.request_id)
                 continue
             except MantaError as error:
                 if not exchange.started:
@@ -101,7 +105,7 @@ class Gateway:
     async def _lease(self, model: str, deadline: float) -> Lease:
         leases = self._leases.get(model)
         if leases is None:
-            leases = self._leases[model] = Leases(app_name(model), DEPLOYMENT, self.links)
+            leases = self._leases[model] = Leases(model, DEPLOYMENT, self.links)
         return await leases.take(deadline)
 
     async def _exchange(

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 
 import orjson
 from ray.exceptions import RayError
-from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from configs.errors import ModelStarting, Overloaded, Unavailable
 from serving.link.client import Address, Link
 from serving.links import Links
+from serving.names import app_name
+from serving.notes import read_failure
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ MAX_AGE_S = 5.0
 RETRY_S = 0.1
 BUSY_RETRY_AFTER_S = 1.0
 
+_PROCESS = os.urandom(6).hex()
 _numbers = itertools.count()
 
 
@@ -57,8 +60,9 @@ class Lease:
 class Leases:
     """The leases of one model in this process."""
 
-    def __init__(self, app: str, deployment: str, links: Links) -> None:
-        self._app = app
+    def __init__(self, model: str, deployment: str, links: Links) -> None:
+        self._model = model
+        self._app = app_name(model)
         self._deployment = deployment
         self._links = links
         self._idle: list[Lease] = []
@@ -72,6 +76,7 @@ class Leases:
         Raises:
             Overloaded: Serve's queue for this model is full.
             ModelStarting: no replica came up in time.
+            Unavailable: Serve gave up starting it.
         """
         while self._idle:
             lease = self._idle.pop()
@@ -102,6 +107,7 @@ class Leases:
             left = deadline - self._loop.time()
             if left <= 0:
                 raise ModelStarting("No replica of this model became ready in time.", retry_after_s=5.0)
+            asked = self._handle
             try:
                 async with asyncio.timeout(left):
                     return await self._ask()
@@ -110,13 +116,17 @@ class Leases:
                 raise Overloaded(text, retry_after_s=BUSY_RETRY_AFTER_S) from error
             except TimeoutError:
                 continue
+            except DeploymentUnavailableError as error:
+                reason = await asyncio.to_thread(read_failure, self._model)
+                text = "This model could not be started" + (f": {reason}" if reason else ".")
+                raise Unavailable(text) from error
             except (RayError, RayServeException, OSError, Unavailable, StopAsyncIteration) as error:
                 log.info("a lease of %s was not given (%s); asking again", self._app, type(error).__name__)
-                self._handle = self._new_handle()
                 await asyncio.sleep(RETRY_S)
+                self._replace(asked)
 
     async def _ask(self) -> Lease:
-        lease_id = f"{os.getpid():x}-{next(_numbers):x}"
+        lease_id = f"{_PROCESS}-{next(_numbers):x}"
         stream = self._handle.lease.remote(lease_id)
         try:
             host, port, tls, replica = orjson.loads(await stream.__anext__())
@@ -149,6 +159,11 @@ class Leases:
         for lease in stale:
             self._end(lease)
         self._sweep = self._loop.call_later(LINGER_S, self._end_idle) if self._idle else None
+
+    def _replace(self, failed: DeploymentHandle) -> None:
+        """A handle whose application was deleted and made again finds nobody any more; one is made for all waiters."""
+        if self._handle is failed:
+            self._handle = self._new_handle()
 
     def _new_handle(self) -> DeploymentHandle:
         return DeploymentHandle(self._deployment, self._app).options(stream=True)

@@ -13,6 +13,7 @@ import orjson
 import ray
 from ray import serve
 
+from configs import telemetry
 from configs.cluster import Cluster
 from configs.errors import MantaError
 from configs.specs import ModelSpec
@@ -39,6 +40,7 @@ class Replica:
         self._spec = ModelSpec.model_validate_json(spec)
         self._leases = LeaseBook()
         self._cluster = Cluster.from_environment()
+        telemetry.begin(self._cluster.configuration.general_settings.log_level)
         self._backend = await self._loaded()
         self._server, self._place = await self._listen()
         self._report("ready")

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import psutil
 from ray import serve
 
+from configs import telemetry
 from configs.cluster import Cluster
 from configs.datadir import Layout
 from configs.errors import ConfigurationError
@@ -48,6 +49,7 @@ class Search:
     async def __init__(self) -> None:  # type: ignore[misc]  # Serve awaits it
         closed_door.shut()
         cluster = Cluster.from_environment()
+        telemetry.begin(cluster.configuration.general_settings.log_level)
         folder, device = Layout(cluster.data_dir).search, cluster.configuration.search.device
         threads = min(SEARCH_THREADS, len(os.sched_getaffinity(0)))
         self._searching = ThreadPoolExecutor(threads, "search", limit_threads, (1,))

@@ -81,7 +81,10 @@ async def _engine(links: Links, place: notes.Place) -> bytes:
             link = await links.get(Address(place.host, place.port, place.tls))
             link.open(Call("/metrics", b"", ""), page)
             await page.done
-    except (TimeoutError, Unavailable):
+    except TimeoutError:
+        log.info("a replica of %s gave no metrics within %g s", place.model, TIMEOUT_S)
+        return b""
+    except Unavailable:
         await asyncio.to_thread(notes.forget_place, place.replica)
         return b""
     return labelled(b"".join(page.parts), b'model="%b",replica="%b"' % (place.model.encode(), place.replica.encode()))

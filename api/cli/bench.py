@@ -35,7 +35,8 @@ def bench(
     if find_spec("bench") is None or find_spec(MODULE) is None:
         raise ConfigurationError("the benches are not here: run this in a checkout of the source")
     with require(Installation(config, data_dir), url, key) as client:
-        arguments = ["--url", client.url, "--key", client.key or "", "--model", model or first_chat_model(client)]
-    arguments += ["--concurrency", concurrency, "--tokens", str(tokens), *(["--json"] if as_json else [])]
-    sys.argv = [MODULE, *arguments]  # in this process, so that `ps` shows no key
+        arguments = ["--url", f"{client.url}/v1", "--model", model or first_chat_model(client)]
+        os.environ["MANTA_API_KEY"] = client.key or ""
+    arguments += ["--concurrency", concurrency, "--tokens", str(tokens), *(["--json", "-"] if as_json else [])]
+    sys.argv = [MODULE, *arguments]
     runpy.run_module(MODULE, run_name="__main__", alter_sys=True)

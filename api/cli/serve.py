@@ -1,9 +1,9 @@
 """`manta serve`: run everything in the foreground until Ctrl-C."""
 
 import asyncio
-import contextlib
 import errno
 import os
+import resource
 import signal
 import socket
 import sys
@@ -21,6 +21,7 @@ from api.launcher.parts import Parts
 from api.launcher.port_keeper import PortKeeper
 from api.port import bind
 from configs import arguments as command_line
+from configs import telemetry
 from configs.catalog import Catalog, load
 from configs.datadir import Layout, default_data_dir
 from configs.datalock import Hold
@@ -61,8 +62,17 @@ def serve(
     catalog = load(config, flags(arguments or []) | {name: value for name, value in own.items() if value is not None})
     layout = Layout(catalog.configuration.general_settings.data_dir or default_data_dir())
     with layout.hold(command=" ".join(sys.argv), port=catalog.configuration.general_settings.port) as hold:
-        end_leftovers(layout)
-        asyncio.run(run(catalog, layout, hold))
+        raise_open_files()
+        with (layout.logs / "launcher.log").open("a", encoding="utf-8") as log:
+            telemetry.begin(catalog.configuration.general_settings.log_level, log)
+            end_leftovers(layout)
+            asyncio.run(run(catalog, layout, hold))
+
+
+def raise_open_files() -> None:
+    """Each client is an open file: use what this account may have, here and in everything that is started."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def flags(words: list[str]) -> dict[str, Any]:
@@ -99,8 +109,7 @@ async def run(catalog: Catalog, layout: Layout, hold: Hold) -> None:
             await stopped
         finally:
             starting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await starting
+            await asyncio.wait({starting})
             display.settle()
             display.say("stopping: running answers are finished first (Ctrl-C again ends them)")
             await launcher.stop(catalog.configuration.ingress.drain_timeout_s)

@@ -15,6 +15,7 @@ from api.control.leadership import Leadership
 from api.db import models as model_queries
 from api.db.notifications import listen
 from api.db.session import Database
+from configs import telemetry
 from configs.cluster import Cluster
 from configs.errors import Unavailable
 from configs.specs import ModelSpec
@@ -34,7 +35,9 @@ class Control:
 
     async def __init__(self) -> None:  # type: ignore[misc]  # Serve awaits it
         closed_door.shut()
-        url = Cluster.from_environment().database_url.get_secret_value()
+        cluster = Cluster.from_environment()
+        telemetry.begin(cluster.configuration.general_settings.log_level)
+        url = cluster.database_url.get_secret_value()
         self._database = Database(url, pool_size=2, application="manta control")
         self._leadership = Leadership(url)
         self._reconciler = Reconciler()

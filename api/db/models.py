@@ -1,8 +1,10 @@
 """Queries on the table of served models."""
 
+import logging
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,13 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.db.tables import ServedModel
 from configs.specs import ModelSpec
 
+log = logging.getLogger(__name__)
+
 CHANNEL = "manta_models"
 
 
 async def all_rows(session: AsyncSession) -> list[tuple[ModelSpec, datetime]]:
     """Every model with the time it was added, by name."""
     rows = await session.scalars(select(ServedModel).order_by(ServedModel.name))
-    return [(ModelSpec.model_validate(row.spec), row.created_at) for row in rows]
+    return [(spec, row.created_at) for row in rows for spec in _read(row)]
 
 
 async def origins(session: AsyncSession) -> dict[str, str]:
@@ -28,7 +32,7 @@ async def origins(session: AsyncSession) -> dict[str, str]:
 async def added(session: AsyncSession) -> list[ModelSpec]:
     """The models that were added by API, by name."""
     query = select(ServedModel).where(ServedModel.origin == "api").order_by(ServedModel.name)
-    return [ModelSpec.model_validate(row.spec) for row in await session.scalars(query)]
+    return [spec for row in await session.scalars(query) for spec in _read(row)]
 
 
 async def add(session: AsyncSession, spec: ModelSpec) -> bool:
@@ -59,6 +63,15 @@ async def seed(session: AsyncSession, specs: list[ModelSpec]) -> None:
             index_elements=["name"], set_={"spec": row.excluded.spec}, where=ServedModel.origin == "file"
         )
         await session.execute(update)
+
+
+def _read(row: ServedModel) -> list[ModelSpec]:
+    """The row's model; none when this version of Manta no longer understands it, so that the others are served."""
+    try:
+        return [ModelSpec.model_validate(row.spec)]
+    except ValidationError as error:
+        log.error("the model %r is left out: %d fields of its row are not understood", row.name, error.error_count())  # noqa: TRY400  the values stay out of the log
+        return []
 
 
 def _stored(spec: ModelSpec) -> dict[str, Any]:

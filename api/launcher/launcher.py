@@ -21,7 +21,7 @@ from configs import switches
 from configs.catalog import Catalog
 from configs.cluster import Cluster
 from configs.datadir import Layout
-from configs.errors import MantaError
+from configs.errors import Internal, MantaError
 from configs.ledger import Ledger
 from configs.postgres import EmbeddedPostgres
 from configs.processes import Child
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 SEED = "api.launcher.seed"
 SEED_TIMEOUT_S = 300.0
+INGRESS_TIMEOUT_S = 180.0
 RESTART_PAUSE_S = 1.0
 
 
@@ -66,7 +67,11 @@ class Launcher:
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         self.parts.set("ingress", "starting")
-        await self._keeper.handed_over.wait()
+        try:
+            async with asyncio.timeout(INGRESS_TIMEOUT_S):
+                await self._keeper.handed_over.wait()
+        except TimeoutError:
+            raise Internal("the ingress did not start; `manta logs --part ingress` tells why") from None
         self.parts.set("ingress", "ready")
 
     async def stop(self, drain_s: float) -> None:
@@ -153,7 +158,7 @@ class Launcher:
         while not self._stopping:
             try:
                 await again()
-            except (MantaError, TimeoutError) as error:
+            except (MantaError, OSError) as error:
                 log.warning("%s could not be started: %s", child.name, error)
                 await asyncio.sleep(RESTART_PAUSE_S)
             else:

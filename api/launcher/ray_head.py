@@ -44,7 +44,11 @@ class RayHead:
         command.log.unlink(missing_ok=True)
         child = command.spawn()
         self._ledger.add(child)
-        phases = await self._follow(child, command.log)
+        try:
+            phases = await self._follow(child, command.log)
+        except TimeoutError:
+            await asyncio.to_thread(child.terminate, GRACE_S)
+            raise Internal(f"Ray did not start within {START_TIMEOUT_S:g} s; see {command.log}") from None
         self._ledger.remove(child)
         if "deployed" not in phases:
             raise Internal(f"Ray did not start; the end of {command.log} tells why")

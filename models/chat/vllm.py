@@ -6,7 +6,7 @@ that it is served.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
@@ -73,6 +73,9 @@ class VllmBackend:
         if self._engine is None or self._engine.errored:
             raise EngineDied("The engine of this model is not running.")
         refusals.expect_own()
+        task = asyncio.current_task()
+        assert task is not None
+        reply.on_cancel(task.cancel)
         try:
             await self._route(call, reply)
         except asyncio.CancelledError:
@@ -156,10 +159,15 @@ class VllmBackend:
             usage_wanted=bool(request.stream_options and request.stream_options.include_usage),
         )
         reply.head(EVENTS)
-        await self._engine.push(
-            engine_input, request.to_sampling_params(tokens, defaults), request.request_id, stream, lora
-        )
         reply.on_cancel(lambda: self._abort(stream))
+        sampling = request.to_sampling_params(tokens, defaults)
+        try:
+            await self._engine.push(engine_input, sampling, request.request_id, stream, lora)
+        except asyncio.CancelledError:
+            self._in_background(self._engine.abort(request.request_id))
+            raise
+        if stream.aborted:
+            self._abort(stream)
 
     async def _deliver(self, answer: Any, reply: Reply) -> None:
         if isinstance(answer, ErrorResponse):
@@ -172,9 +180,6 @@ class VllmBackend:
         reply.end(usage_of(answer.usage))
 
     async def _relay(self, answer: Metered, reply: Reply) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        reply.on_cancel(task.cancel)
         reply.head(EVENTS)
         async for event in answer.events:
             if event.startswith('data: {"error"'):
@@ -200,7 +205,12 @@ class VllmBackend:
     def _abort(self, stream: PlainStream) -> None:
         assert self._engine is not None
         stream.aborted = True
-        task = asyncio.get_running_loop().create_task(self._engine.abort(stream.engine_id, internal=True))
+        if not stream.engine_id:
+            return  # not in the engine yet; asked again when it is
+        self._in_background(self._engine.abort(stream.engine_id, internal=True))
+
+    def _in_background(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 

@@ -84,6 +84,9 @@ class GrammarGuard:
             log.warning("a %s of %d characters ended the checker (%s)", kind, len(text), type(error).__name__)
             self.close()
             return False
+        except BaseException:  # cancelled: the answer that is still to come belongs to no later question
+            self.close()
+            raise
         finally:
             self._end_when_idle()
 
@@ -98,6 +101,9 @@ class GrammarGuard:
         except (OSError, EOFError, TimeoutError) as error:
             self.close()
             raise Unavailable("The process that checks grammars could not be started.") from error
+        except BaseException:
+            self.close()
+            raise
 
     async def _exchange(self, body: bytes) -> bool:
         assert self._stream is not None
