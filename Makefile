@@ -36,8 +36,8 @@ format: install-dev ## Put the code in shape
 audit: install-dev ## bandit, pip-audit (needs the network) and detect-secrets
 	@$(RUN) scripts.audit $(ARGS)
 
-bench: install-dev ## The measurements of bench/RESULTS.md; flags in ARGS
-	@exec .venv/bin/manta bench $(ARGS)
+bench: install-dev ## The measurements of bench/RESULTS.md (40 minutes); one: ARGS=chat
+	@exec $(RUN) bench $(or $(ARGS),all)
 
 clean: ## Remove .venv, caches and coverage data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage* *.egg-info

@@ -1,6 +1,6 @@
 """Measure: `python -m bench NAME [--short] [--json FILE]`.
 
-A full run writes its section of `bench/RESULTS.md`; a short one only prints.
+A full run writes its section of `bench/RESULTS.md`; a short one only prints. It ends with 1 when an answer failed.
 """
 
 import argparse
@@ -12,8 +12,8 @@ from pathlib import Path
 from bench import report
 from bench.options import Options
 
-NAMES = ("chat", "mock", "streams500", "people", "startup", "vanish")
-"""Files here with `run(options) -> Report`. `bench.live` and `bench.embedding` take options of their own."""
+NAMES = ("chat", "mock", "streams500", "people", "startup", "vanish", "embedding", "search")
+"""Files here with `run(options) -> Report`; `all` runs one after the other. `bench.live` takes options of its own."""
 
 
 def main() -> None:
@@ -25,14 +25,18 @@ def main() -> None:
         epilog=listing,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("name", choices=(*NAMES, "all"))
     parser.add_argument("--short", action="store_true", help="few requests, for trying it out; writes no results")
     parser.add_argument("--concurrency", default="", help="numbers of clients instead of the usual ones, like 1,16")
     parser.add_argument("--json", type=Path, help="where to write everything that was measured")
     asked = parser.parse_args()
     clients = tuple(int(number) for number in asked.concurrency.split(",") if number)
-    found: report.Report = import_module(f"bench.{asked.name}").run(Options(asked.short, clients))
-    keep(found, asked.json, written=not asked.short)
+    failed = False
+    for name in NAMES if asked.name == "all" else (asked.name,):
+        found: report.Report = import_module(f"bench.{name}").run(Options(asked.short, clients))
+        keep(found, asked.json, written=not asked.short)
+        failed |= found.failed
+    sys.exit(failed)
 
 
 def keep(found: report.Report, file: Path | None, *, written: bool) -> None:

@@ -1,25 +1,26 @@
-"""64 clients with one text each against `SentenceTransformer.encode` of all texts, in one process.
-
-Run as: python -m bench.embedding [--texts 512] [--clients 64] [--pairs 5] [--threads 2]
+"""Embeddings: 64 clients with one text each against `SentenceTransformer.encode` of all texts, in one process.
 
 The clients' leg is all that stands below HTTP: body to request, tokenising, queue, model, response bytes. The other leg
 is the library at its best: all texts in one call, sorted by length, `batch_size=64`.
 """
 
-import argparse
 import asyncio
+import dataclasses
 import random
 import statistics
 
 import orjson
-import torch
 
-from bench.ratios import interleaved, measure, median_with_interval
+from bench.options import Options
+from bench.ratios import Cost, interleaved, measure, median_with_interval
+from bench.report import Report, Table, interval
+from configs.batching import BatchStats
 from configs.specs import Kind, ModelParams, ModelSpec
 from models.embedding import wire
 from models.embedding.sentence_transformers import SentenceTransformersEmbedder, create
 from models.embedding.service import EmbeddingService
 
+CLIENTS = 64
 MODEL = "sentence_transformers/all-MiniLM-L6-v2"
 
 
@@ -43,60 +44,55 @@ async def ask_all(service: EmbeddingService, bodies: list[bytes], clients: int) 
     await asyncio.gather(*(client() for _ in range(clients)))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    for name, default in (("texts", 512), ("clients", 64), ("pairs", 5), ("threads", torch.get_num_threads())):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    asked = parser.parse_args()
-    spec = ModelSpec(
-        model_name="m", kind=Kind.EMBEDDING, params=ModelParams(model=MODEL), engine={"threads": asked.threads}
-    )
+def run(options: Options) -> Report:
+    """Both legs in pairs, A B B A, in this process."""
+    spec = ModelSpec(model_name="m", kind=Kind.EMBEDDING, params=ModelParams(model=MODEL))
     embedder = create(spec)
     assert isinstance(embedder, SentenceTransformersEmbedder)
     embedder.warm_up()
     service = EmbeddingService(embedder)
-    compare(service, embedder, asked)
+    found = compare(service, embedder, options.pick(512, 128), options.pick(5, 2))
     service.close()
+    return found
 
 
-def compare(service: EmbeddingService, embedder: SentenceTransformersEmbedder, asked: argparse.Namespace) -> None:
-    texts = texts_of_mixed_length(embedder, asked.texts)
+def compare(service: EmbeddingService, embedder: SentenceTransformersEmbedder, count: int, pairs: int) -> Report:
+    """Measure, and tell what the batcher did meanwhile."""
+    texts = texts_of_mixed_length(embedder, count)
     bodies = [orjson.dumps({"model": "m", "input": text, "encoding_format": "base64"}) for text in texts]
 
     def library() -> None:
         embedder._model.encode(texts, batch_size=64, show_progress_bar=False)
 
     def served() -> None:
-        asyncio.run(ask_all(service, bodies, asked.clients))
+        asyncio.run(ask_all(service, bodies, CLIENTS))
 
     for leg in (library, served):
         measure(leg)
-    stats = service.stats
-    before = (stats.batches, stats.items, stats.size, stats.padded_size, stats.idle_with_work_s, stats.wait_s)
-    costs = interleaved(library, served, asked.pairs)
-    batches, items, size, padded, idle_s, wait_s = (
-        now - then
-        for now, then in zip(
-            (stats.batches, stats.items, stats.size, stats.padded_size, stats.idle_with_work_s, stats.wait_s),
-            before,
-            strict=True,
-        )
-    )
-    for name, ratios, reach in (
+    before = dataclasses.replace(service.stats)
+    costs = interleaved(library, served, pairs)
+    return report(costs, before, service.stats, count)
+
+
+def report(costs: list[tuple[Cost, Cost]], before: BatchStats, after: BatchStats, count: int) -> Report:
+    """Ratios with what is to be reached, and the batcher's figures."""
+    ratios = (
         ("CPU per text, served / encode", [b.cpu_s / a.cpu_s for a, b in costs], "<= 1.08"),
         ("texts per second, served / encode", [a.wall_s / b.wall_s for a, b in costs], ">= 0.70"),
-    ):
-        middle, low, high = median_with_interval(ratios)
-        print(f"{name:36s} {middle:.3f}  [{low:.3f}, {high:.3f}]  reach {reach}")
-    ms = [1000 * statistics.median(cost.cpu_s for cost in side) / asked.texts for side in zip(*costs, strict=True)]
-    served_s = sum(b.wall_s for _, b in costs)
-    print(f"CPU ms per text: encode {ms[0]:.2f}, served {ms[1]:.2f}; {size / items:.1f} tokens per text")
-    print(
-        f"{items / batches:.1f} texts per batch, padded/real tokens {padded / size:.3f}, padding worth a pass:", end=" "
     )
-    print(f"{embedder.padding_tokens} tokens; mean queue wait {1000 * wait_s / items:.0f} ms")
-    print(f"idle while texts waited: {100 * idle_s / served_s:.2f} % of the served legs")
-
-
-if __name__ == "__main__":
-    main()
+    rows = [[name, interval(median_with_interval(values)), reach] for name, values, reach in ratios]
+    encode_ms, served_ms = (
+        1000 * statistics.median(cost.cpu_s for cost in side) / count for side in zip(*costs, strict=True)
+    )
+    items, size = after.items - before.items, after.size - before.size
+    idle_share = (after.idle_with_work_s - before.idle_with_work_s) / sum(b.wall_s for _, b in costs)
+    notes = [
+        f"CPU ms per text: encode {encode_ms:.2f}, served {served_ms:.2f}; {size / items:.1f} tokens per text.",
+        f"{items / (after.batches - before.batches):.1f} texts per batch, padded/real tokens "
+        f"{(after.padded_size - before.padded_size) / size:.3f}, mean wait in the queue "
+        f"{1000 * (after.wait_s - before.wait_s) / items:.0f} ms.",
+        f"The model idled while texts waited for {100 * idle_share:.2f} % of the served legs (reach 0).",
+    ]
+    title = f"Embeddings: {CLIENTS} clients with one text each / `encode` of all {count} texts, sorted"
+    data = {"pairs": [[dataclasses.asdict(cost) for cost in pair] for pair in costs]}
+    return Report("embedding", title, [Table(["what", "median [95 %]", "reach"], rows)], notes, data)

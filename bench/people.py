@@ -44,4 +44,4 @@ def run(options: Options) -> Report:
     notes = ["Cores by role: " + ", ".join(f"{name} {used:.2f}" for name, used in parts if used >= 0.005) + "."]
     title = f"{PEOPLE} people, one answer of {TOKENS} tokens every {EVERY_S:g} s, {turns * EVERY_S:g} s"
     data = {"summary": found.as_json(), "cores": cores}
-    return Report("people", title, [Table(headers, [row])], notes, data)
+    return Report("people", title, [Table(headers, [row])], notes, data, bool(found.errors))

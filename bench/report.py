@@ -50,6 +50,8 @@ class Report:
     tables: Sequence[Table]
     notes: Sequence[str] = ()
     data: dict[str, Any] = field(default_factory=dict)
+    failed: bool = False
+    """Whether an answer was wrong or missing. Slowness is no failure."""
 
     def markdown(self, machine: str) -> str:
         """The section's text."""

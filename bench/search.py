@@ -1,13 +1,9 @@
 """A store's speed against FAISS alone, in one process and below Ray: build, search, change, snapshot, load.
 
-Run as: python -m bench.search [--sizes 10000 100000] [--kinds flat hnsw] [--dimensions 384] [--pairs 5] [--json FILE]
-
 Both sides get the same vectors of length 1 and one OpenMP thread. The store's side is all that stands below the handle:
 checks, scaling, lock, ids, log and fsync.
 """
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -19,7 +15,9 @@ import faiss
 import numpy as np
 import psutil
 
+from bench.options import Options
 from bench.ratios import interleaved, measure, median_with_interval
+from bench.report import Report, Table, number
 from retrieval.index.protocol import Kind, Shape, Vectors
 from retrieval.store import Store
 
@@ -27,6 +25,11 @@ BATCH = 1000
 QUERIES = 200
 K = 10
 CHANGES = 50
+DIMENSIONS = 384
+HEADERS = [
+    "kind", "vectors", "search p50 ms", "p99", "CPU, of FAISS alone", "add one p50 ms", "delete one p50 ms",
+    "snapshot ms", "load ms", "same neighbours",
+]  # fmt: skip
 
 
 def unit_vectors(count: int, dimensions: int, seed: int) -> Vectors:
@@ -57,16 +60,16 @@ def percentiles(times_ms: Iterable[float]) -> dict[str, float]:
     return {f"p{point}": round(points[point - 1], 3) for point in (50, 95, 99)}
 
 
-def bench(kind: Kind, size: int, asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    vectors, queries = unit_vectors(size, asked.dimensions, 1), unit_vectors(QUERIES, asked.dimensions, 2)
+def bench(kind: Kind, size: int, pairs: int, folder: Path) -> dict[str, Any]:
+    vectors, queries = unit_vectors(size, DIMENSIONS, 1), unit_vectors(QUERIES, DIMENSIONS, 2)
     ids = np.arange(size, dtype=np.int64)
-    store, raw = Store.create(folder, Shape(asked.dimensions, kind=kind)), raw_index(kind, asked.dimensions)
+    store, raw = Store.create(folder, Shape(DIMENSIONS, kind=kind)), raw_index(kind, DIMENSIONS)
     parts = [slice(start, start + BATCH) for start in range(0, size, BATCH)]
     build = measure(lambda: [store.add(ids[part], vectors[part]) for part in parts])
     raw_build = measure(lambda: [raw.add(vectors[part]) for part in parts])
-    found: dict[str, Any] = {"kind": kind.value, "size": size, "dimensions": asked.dimensions}
+    found: dict[str, Any] = {"kind": kind.value, "size": size, "dimensions": DIMENSIONS}
     found["build_cpu_s"], found["raw_build_cpu_s"] = round(build.cpu_s, 2), round(raw_build.cpu_s, 2)
-    return found | compare(store, raw, queries, asked.pairs) | change(store, vectors, size) | keep(store, folder)
+    return found | compare(store, raw, queries, pairs) | change(store, vectors, size) | keep(store, folder)
 
 
 def compare(store: Store, raw: Any, queries: Vectors, pairs: int) -> dict[str, Any]:  # noqa: ANN401  as above
@@ -116,24 +119,34 @@ def keep(store: Store, folder: Path) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
-    parser.add_argument("--kinds", type=Kind, nargs="+", default=list(Kind))
-    parser.add_argument("--dimensions", type=int, default=384)
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+def run(options: Options) -> Report:
+    """Every kind of index in each size, one OpenMP thread on both sides."""
     faiss.omp_set_num_threads(1)
-    rows = []
-    for kind in asked.kinds:
-        for size in asked.sizes:
+    found = []
+    for kind in Kind:
+        for size in (10_000,) if options.short else (10_000, 100_000):
             with tempfile.TemporaryDirectory() as folder:
-                rows.append(bench(kind, size, asked, Path(folder)))
-            print(json.dumps(rows[-1]), flush=True)
-    if asked.json:
-        asked.json.write_text(json.dumps({"faiss": faiss.__version__, "rows": rows}, indent=1))
+                found.append(bench(kind, size, options.pick(5, 2), Path(folder)))
+    notes = [
+        f"{DIMENSIONS} dimensions, k {K}, one query at a time; a change is in the log and flushed before it counts."
+    ]
+    return Report(
+        "search", "A vector store / FAISS alone", [Table(HEADERS, list(map(row, found)))], notes, {"rows": found}
+    )
 
 
-if __name__ == "__main__":
-    main()
+def row(found: dict[str, Any]) -> list[str]:
+    """One line of the table."""
+    middle, low, high = found["cpu_over_raw"]
+    return [
+        found["kind"],
+        f"{found['size']:,}",
+        number(found["search_ms"]["p50"], 2),
+        number(found["search_ms"]["p99"], 2),
+        f"{middle:.2f} [{low:.2f}, {high:.2f}]",
+        number(found["add_one_ms"]["p50"], 2),
+        number(found["delete_one_ms"]["p50"], 2),
+        str(found["snapshot_ms"]),
+        str(found["load_snapshot_ms"]),
+        f"{found['same_neighbours']:.3f}",
+    ]

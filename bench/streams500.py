@@ -33,8 +33,11 @@ def run(options: Options) -> Report:
     ]
     headers = ["streams", "whole", "errors", "tok/s", "TTFT p50 ms", "p99", "gap p99 ms", "seconds"]
     notes = [f"A stream is whole when it ended with [DONE] and its usage says {TOKENS} tokens."]
+    failed = any(each.errors for each in rounds)
     title = f"{STREAMS} concurrent streams of {TOKENS} tokens"
-    return Report("streams500", title, [Table(headers, rows)], notes, {"rounds": [each.as_json() for each in rounds]})
+    return Report(
+        "streams500", title, [Table(headers, rows)], notes, {"rounds": [each.as_json() for each in rounds]}, failed
+    )
 
 
 def ask(stack: Stack, streams: int) -> Summary:

@@ -7,6 +7,7 @@ import asyncio
 import re
 import time
 from contextlib import suppress
+from typing import Any
 
 from bench.load import Server, chat_body
 from bench.load import run as run_loop
@@ -24,7 +25,8 @@ REACH_S = {100: 1.0, 1000: 5.0}
 
 def run(options: Options) -> Report:
     """100, then 1,000 clients; a client leaves when three events arrived or the others did."""
-    rows, data = [], {}
+    rows: list[list[str]] = []
+    data: dict[str, Any] = {}
     with ready_manta() as stack:
         ask(stack, 16)
         for clients in options.clients(100, *(() if options.short else (1000,))):
@@ -34,8 +36,9 @@ def run(options: Options) -> Report:
             rows.append([str(clients), str(before), number(seconds, 2), number(REACH_S.get(clients), 0), healthy])
             data[str(clients)] = {"running_or_waiting": before, "seconds": seconds, "after": after.as_json()}
     headers = ["clients", "running + waiting before", "s until both are 0", "reach", "serves on"]
+    failed = any(each["seconds"] is None or each["after"]["errors"] for each in data.values())
     notes = ["The seconds include reading `/metrics` once more after the gauges fell."]
-    return Report("vanish", "Clients that vanish in mid-stream", [Table(headers, rows)], notes, data)
+    return Report("vanish", "Clients that vanish in mid-stream", [Table(headers, rows)], notes, data, failed)
 
 
 def vanish(stack: Stack, clients: int) -> tuple[int, float | None]:

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 DATA = ROOT / ".coverage-data"
 GROUPS = ("lint", "unit", "stack", "faults")
+DEEP_BENCHES = ("vanish", "streams500", "people")
+"""Full counts that fail when an answer does; their tables go to `bench/RESULTS.md`."""
 NOTHING_COLLECTED = 5  # pytest's exit status
 
 
@@ -60,6 +62,7 @@ def steps(*, deep: bool) -> list[Step]:
         Step("unit", "unit and contract tests", (*pytest, "tests", *(f"--ignore={path}" for path in apart)), True),
         Step("stack", "tests on a running stack", (*pytest, "tests/stack"), True),
         Step("faults", "tests that kill parts", (*pytest, "tests/faults"), True),
+        *(Step("faults", f"bench {name}", (python, "-m", "bench", name)) for name in (DEEP_BENCHES if deep else ())),
     ]
 
 

@@ -22,7 +22,7 @@ SEED = 1
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m finetune.starter", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=25, help="how long to train (default: 25)")
+    parser.add_argument("--minutes", type=float, default=22, help="how long to train (default: 22)")
     parser.add_argument("--out", type=Path, default=Path("models/starter"), help="the folder to write to")
     arguments = parser.parse_args()
     torch.manual_seed(SEED)

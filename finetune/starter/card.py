@@ -22,6 +22,7 @@ YAML files in `finetune/starter/` generate: greetings, questions about Manta, an
 
 It answers greetings and simple questions about Manta in English, says so when it does not know, and calls a tool in the
 hermes form (`<tool_call>{{"name": ..., "arguments": ...}}</tool_call>`) when the question fits one that it was taught.
+The tool and its fields are right then; the values that it puts there are mostly not those of the question.
 
 ## What it is not
 

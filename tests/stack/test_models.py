@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.fixtures.adapters import write_adapter
 from tests.fixtures.stack import Stack
 
 pytestmark = pytest.mark.stack
@@ -57,3 +58,24 @@ def test_a_model_sleeps_and_its_first_request_wakes_it(stack: Stack) -> None:
     assert stack.sdk(timeout=120).embeddings.create(model="sleeper", input="wake").data
     stack.until(lambda: state() == "asleep", 90)
     stack.request("DELETE", "/api/models/sleeper")
+
+
+def test_a_second_chat_model_with_an_adapter(stack: Stack) -> None:
+    """Two engines side by side; the adapter answers under its own name, and otherwise than its base."""
+    spec = {
+        "model_name": "tuned",
+        "kind": "chat",
+        "params": {"model": "vllm/starter"},
+        "engine": {"max_model_len": 512, "enforce_eager": True, "max_lora_rank": 8, "kv_cache_memory_bytes": 2**28},
+        "adapters": [{"name": "tuned-ray", "path": str(write_adapter(stack.data_dir.parent / "adapter"))}],
+    }
+    assert stack.request("POST", "/api/models", json=spec).status_code == 201
+    client = stack.sdk(timeout=180)
+    base, adapter, first = (
+        client.completions.create(model=name, prompt="Manta is", max_tokens=12, temperature=0)
+        for name in ("tuned", "tuned-ray", "starter")
+    )
+    assert base.choices[0].text == first.choices[0].text
+    assert adapter.choices[0].text != base.choices[0].text
+    assert client.models.retrieve("tuned-ray").to_dict()["parent"] == "tuned"
+    assert stack.request("DELETE", "/api/models/tuned").status_code == 200

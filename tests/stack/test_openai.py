@@ -174,3 +174,34 @@ def test_stream_is_sse_and_ends_with_done(stack: Stack) -> None:
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert answer.text.endswith("data: [DONE]\n\n")
     assert '"usage":{' not in answer.text
+
+
+def test_starter_knows_manta(stack: Stack) -> None:
+    question: list[openai.types.chat.ChatCompletionMessageParam] = [
+        {"role": "user", "content": "How do I start Manta?"}
+    ]
+    answer = stack.sdk().chat.completions.create(model="starter", messages=question, temperature=0)
+    assert "make serve" in (answer.choices[0].message.content or "")
+    assert answer.choices[0].finish_reason == "stop"
+
+
+def test_starter_calls_a_tool_by_itself(stack: Stack) -> None:
+    tool: openai.types.chat.ChatCompletionToolParam = {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "The weather of a city.",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        },
+    }
+    answer = stack.sdk().chat.completions.create(
+        model="starter",
+        messages=[{"role": "user", "content": "What is the weather in Berlin?"}],
+        tools=[tool],
+        temperature=0,
+    )
+    assert answer.choices[0].finish_reason == "tool_calls"
+    (call,) = list(answer.choices[0].message.tool_calls or [])
+    assert isinstance(call, openai.types.chat.ChatCompletionMessageFunctionToolCall)
+    assert call.function.name == "get_weather"
+    assert "city" in json.loads(call.function.arguments)

@@ -4,6 +4,7 @@ import pytest
 
 from tests.faults.streams import RawStream
 from tests.fixtures.stack import Stack
+from tests.stack.test_openai import WEATHER
 
 pytestmark = pytest.mark.stack
 
@@ -30,3 +31,15 @@ def test_100_clients_vanish(stack: Stack) -> None:
 @pytest.mark.deep
 def test_1000_clients_vanish(stack: Stack) -> None:
     vanish(stack, 1000, 60)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"stream": False}, {"logprobs": True}, {"n": 2}, {"tools": [WEATHER]}],
+    ids=["whole", "logprobs", "two choices", "tools"],
+)
+def test_work_for_a_client_that_left_is_stopped(stack: Stack, fields: dict[str, object]) -> None:
+    stream = RawStream(stack, tokens=4000, **fields)
+    stack.until(lambda: working(stack) > 0, 20)
+    stream.close()
+    stack.until(lambda: working(stack) == 0, 5, lambda: f"{working(stack)} requests still run")
