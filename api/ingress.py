@@ -118,7 +118,9 @@ async def build_services(cluster: Cluster) -> Services:
         doorkeeper=Doorkeeper(database),
         gateway=gateway,
         outbox=outbox,
-        readiness=Readiness(database, cluster.redis_url.get_secret_value()),
+        readiness=Readiness(
+            database, cluster.redis_url.get_secret_value(), search=cluster.configuration.search.enabled
+        ),
     )
 
 

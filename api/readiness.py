@@ -1,7 +1,8 @@
 """Whether this installation can answer, part by part.
 
 Ready means: the database answers with the right schema, and at least one model can take a request (or none is
-configured). Valkey may be away (what it holds may be lost); a model that sleeps wakes for its first request.
+configured). Valkey may be away (what it holds may be lost), and so may search; a model that sleeps wakes for its first
+request.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from api.db.session import Database
 from configs import valkey
 from configs.errors import Unavailable
 from serving.calls import call
+from serving.names import SEARCH_APP, SEARCH_DEPLOYMENT
 
 log = logging.getLogger(__name__)
 
@@ -26,18 +28,21 @@ CAN_ANSWER = {"ready", "asleep"}
 class Readiness:
     """Asks the parts; keeps the last known states of the models for when `control` is away."""
 
-    def __init__(self, database: Database, redis_url: str) -> None:
+    def __init__(self, database: Database, redis_url: str, *, search: bool) -> None:
         self._database = database
         self._valkey = valkey.connect(redis_url)
         self._wanted_schema = schema.wanted()
+        self._search = search
         self._states: dict[str, Any] = {}
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Whether requests can be answered, and each part's state."""
-        postgres, cache, models = await asyncio.gather(self._postgres(), self._cache(), self.states())
+        postgres, cache, models, search = await asyncio.gather(
+            self._postgres(), self._cache(), self.states(), self._search_state()
+        )
         some = not models or any(model["state"] in CAN_ANSWER for model in models.values())
         ready = postgres == "ready" and some
-        return ready, {"postgres": postgres, "valkey": cache, "ingress": "ready", "models": models}
+        return ready, {"postgres": postgres, "valkey": cache, "ingress": "ready", "search": search, "models": models}
 
     async def states(self) -> dict[str, Any]:
         """How each model stands, as `control` sees it."""
@@ -54,6 +59,15 @@ class Readiness:
         except Unavailable:
             return "unreachable"
         return "ready" if present == self._wanted_schema else "schema behind: run `manta db upgrade`"
+
+    async def _search_state(self) -> str:
+        if not self._search:
+            return "off"
+        try:
+            await call(SEARCH_APP, SEARCH_DEPLOYMENT, "stats", timeout_s=CONTROL_TIMEOUT_S)
+        except Unavailable:
+            return "unreachable"
+        return "ready"
 
     async def _cache(self) -> str:
         return "ready" if await valkey.answers(self._valkey) else "unreachable"

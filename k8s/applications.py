@@ -1,4 +1,4 @@
-"""The applications that `rayservice.yaml` names; on one machine `api.launcher.head` deploys the same two.
+"""The applications that `rayservice.yaml` names; on one machine `api.launcher.head` deploys the same, and search.
 
 Models are not among them: `control` deploys each as an application of its own, and KubeRay leaves alone what it did
 not deploy.

@@ -4,6 +4,8 @@ import hashlib
 import re
 
 APP_PREFIX = "model-"
+SEARCH_APP = "search"
+SEARCH_DEPLOYMENT = "search"
 
 
 def app_name(model_name: str) -> str:

@@ -25,11 +25,10 @@ from retrieval.index.protocol import Ids, Shape, Vectors
 from retrieval.store import Store
 from retrieval.stores import Stores
 from serving import closed_door
+from serving.names import SEARCH_DEPLOYMENT
 
 log = logging.getLogger(__name__)
 
-APP = "search"
-DEPLOYMENT = "search"
 MAX_REPLICAS = 1
 """A second replica would not see what the first one changed; more of them need a change feed."""
 SEARCH_THREADS = 4
@@ -125,7 +124,7 @@ def _tell(snapshot: asyncio.Future[bool]) -> None:
 
 
 def search_app(cluster: Cluster) -> serve.Application:
-    """What `serve.run(..., name=APP, route_prefix=None)` is given.
+    """What `serve.run(..., name=SEARCH_APP, route_prefix=None)` is given.
 
     Raises:
         ConfigurationError: more replicas than MAX_REPLICAS.
@@ -134,7 +133,7 @@ def search_app(cluster: Cluster) -> serve.Application:
     if spec.max_replicas > MAX_REPLICAS:
         msg = f"search.max_replicas is {spec.max_replicas}, at most {MAX_REPLICAS}: another would not see its changes"
         raise ConfigurationError(msg)
-    deployment = serve.deployment(Search, name=DEPLOYMENT).options(
+    deployment = serve.deployment(Search, name=SEARCH_DEPLOYMENT).options(
         num_replicas=MAX_REPLICAS,
         max_ongoing_requests=256,
         ray_actor_options=spec.ray_actor_options.model_dump(exclude_none=True),

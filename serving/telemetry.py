@@ -1,6 +1,6 @@
 """Metrics of engines and of Ray, fetched where they are made. Names and labels are kept.
 
-A source that does not answer within a second is left out.
+A source that does not answer in time is left out.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from serving.links import Links
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_S = 1.0
+TIMEOUT_S = 2.0
 SAMPLE = re.compile(rb"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(.*)\})? (.+)$")
 
 

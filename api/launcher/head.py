@@ -21,8 +21,8 @@ from api.control.control import control_app
 from api.ingress import APP as INGRESS_APP
 from api.ingress import ingress_app
 from configs.cluster import Cluster
+from serving.names import SEARCH_APP
 from serving.reconciler import Reconciler
-from serving.search import APP as SEARCH_APP
 from serving.search import search_app
 
 LOOPBACK = "127.0.0.1"

@@ -58,6 +58,7 @@ class Launcher:
         Raises:
             MantaError: a part could not be started; the message says what to mend.
         """
+        log.info("starting in %s", self._layout.data_dir)
         self._cluster().write(self._layout.cluster)
         try:
             async with asyncio.TaskGroup() as group:
@@ -76,6 +77,7 @@ class Launcher:
 
     async def stop(self, drain_s: float) -> None:
         """End every part: finish what streams, then Ray with all it holds, then the stores."""
+        log.info("stopping")
         self._stopping = True
         self.parts.set("ingress", "draining")
         await self._keeper.drain(drain_s)

@@ -56,7 +56,8 @@ def search_in_ray(data_dir: Path) -> Iterator[Path]:
         import ray
         from ray import serve
 
-        from serving.search import APP, search_app
+        from serving.names import SEARCH_APP as APP
+        from serving.search import search_app
 
         ray.init(
             address="local",
@@ -76,7 +77,8 @@ def search_in_ray(data_dir: Path) -> Iterator[Path]:
 
 async def ask(method: str, *arguments: Any) -> Any:
     from serving.calls import call
-    from serving.search import APP, DEPLOYMENT
+    from serving.names import SEARCH_APP as APP
+    from serving.names import SEARCH_DEPLOYMENT as DEPLOYMENT
 
     return await call(APP, DEPLOYMENT, method, *arguments, timeout_s=TIMEOUT_S)
 
@@ -152,7 +154,8 @@ async def test_an_orderly_end_leaves_snapshots(search_in_ray: Path) -> None:
     """Last: it takes the application down and brings it back."""
     from ray import serve
 
-    from serving.search import APP, search_app
+    from serving.names import SEARCH_APP as APP
+    from serving.search import search_app
 
     await ask("create", "ended", 2)
     await ask("add", "ended", [7], [[1, 2]])

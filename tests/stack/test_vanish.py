@@ -39,7 +39,7 @@ def test_1000_clients_vanish(stack: Stack) -> None:
     ids=["whole", "logprobs", "two choices", "tools"],
 )
 def test_work_for_a_client_that_left_is_stopped(stack: Stack, fields: dict[str, object]) -> None:
-    stream = RawStream(stack, tokens=4000, **fields)
+    stream = RawStream(stack, tokens=3500, **fields)
     stack.until(lambda: working(stack) > 0, 20)
     stream.close()
     stack.until(lambda: working(stack) == 0, 5, lambda: f"{working(stack)} requests still run")

@@ -39,7 +39,7 @@ def _front(general: GeneralSettings) -> Finding:
             return fail("port", f"{where} is in use", "stop what listens there, or choose another with --port")
         return fail("port", f"{where} cannot be used: {error.strerror}", "choose another --host or --port")
     if not is_loopback(general.host):
-        return warn("port", f"{where} is free, and reached from elsewhere", "put TLS in front (k8s/nginx)")
+        return warn("port", f"{where} is free, and reached from elsewhere", "put TLS in front (k8s/nginx.conf)")
     return ok("port", f"{where} is free, and reached from this machine only")
 
 
@@ -48,7 +48,7 @@ def _listener(role: str, pid: int, address: str, port: int, *, front: bool) -> F
     what = f"{where} {role} (pid {pid})"
     if is_loopback(address):
         return ok("listens", f"{what}, this machine only")
-    fix = "put TLS in front (k8s/nginx)" if front else f"close port {port} in the firewall"
+    fix = "put TLS in front (k8s/nginx.conf)" if front else f"close port {port} in the firewall"
     return warn("listens", f"{what}, reached from elsewhere; what answers there: {probe(address, port)}", fix)
 
 
