@@ -53,7 +53,7 @@ class Cluster(Spec):
         """
         path = os.environ.get(VARIABLE)
         if not path:
-            msg = f"{VARIABLE} is not set: it names the cluster file that `manta serve` writes (on a cluster: k8s/rayservice.yaml)"
+            msg = f"{VARIABLE} is not set: it names the file that `manta serve` writes (a cluster: k8s/rayservice.yaml)"
             raise ConfigurationError(msg)
         return cls.read(Path(path))
 

@@ -19,8 +19,10 @@ from serving.links import Links
 log = logging.getLogger(__name__)
 
 SWEEP_S = 1.0
-MAX_DEATHS = 2
-"""Replicas that one request may outlive; one that ends a second time with the same request may be ended by it."""
+MAX_DEATHS = 3
+"""Replicas that may end under one request before it is suspected of ending them."""
+PAUSE_S = 0.5
+"""Longer than a replica whose engine died goes on answering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Gateway:
                 if deaths == MAX_DEATHS or self._loop.time() - arrived > deadlines.start_s:
                     raise
                 log.info("request %s is sent again: its replica ended before the first byte", call.request_id)
+                await asyncio.sleep(PAUSE_S)
                 continue
             except MantaError as error:
                 if not exchange.started:

@@ -84,7 +84,8 @@ class Launcher:
         for task in self._guards:
             task.cancel()
         await asyncio.to_thread(self._ray.end)
-        await asyncio.to_thread(self._end_stores)
+        await asyncio.get_running_loop().shutdown_default_executor()  # a store that is just being started
+        self._end_stores()
         self._keeper.close()
 
     def _cluster(self) -> Cluster:

@@ -1,0 +1,158 @@
+import asyncio
+from typing import Any
+
+import psycopg
+import pytest
+
+from api import doorkeeper as module
+from api.db import keys
+from api.db.session import Database
+from api.doorkeeper import MAX_KEY_BYTES, Doorkeeper, presented
+from api.keys import make_key
+from api.principal import Permission
+from configs.errors import Forbidden, Unauthorized, Unavailable
+from configs.postgres import EmbeddedPostgres
+from tests.fixtures.database import ORGANIZATION, bring_back, kept_key, query
+from tests.fixtures.links import until
+
+INFERENCE, KEYS_WRITE = Permission.INFERENCE, Permission.KEYS_WRITE
+
+
+def scope(key: str) -> dict[str, Any]:
+    return {"headers": [(b"host", b"localhost"), (b"authorization", f"Bearer {key}".encode())]}
+
+
+async def revoke(database: Database, key_id: str) -> None:
+    async with database.unit() as session:
+        assert await keys.revoke(session, ORGANIZATION, key_id)
+
+
+@pytest.mark.parametrize("scheme", [b"Bearer", b"bearer", b"BEARER"])
+def test_a_key_is_read_from_its_header(scheme: bytes) -> None:
+    assert presented([(b"x", b"y"), (b"authorization", scheme + b" sk-abc")]) == b"sk-abc"
+
+
+REFUSED = {
+    "no scheme": [b"sk-abc"],
+    "basic": [b"Basic sk-abc"],
+    "another prefix": [b"Bearer pk-abc"],
+    "nothing": [b""],
+    "no key": [b"Bearer "],
+    "two spaces": [b"Bearer  sk-abc"],
+    "two headers": [b"Bearer sk-abc", b"Bearer sk-abc"],
+    "too long": [b"Bearer sk-" + b"x" * (MAX_KEY_BYTES - 2)],
+}
+
+
+@pytest.mark.parametrize("values", REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_a_key_is_refused(values: list[bytes]) -> None:
+    with pytest.raises(Unauthorized) as raised:
+        presented([(b"authorization", value) for value in values])
+    assert "abc" not in raised.value.message
+
+
+def test_the_longest_key_is_read_and_none_at_all_is_told_apart() -> None:
+    longest = b"sk-" + b"x" * (MAX_KEY_BYTES - 3)
+    assert presented([(b"authorization", b"Bearer " + longest)]) == longest
+    with pytest.raises(Unauthorized, match="No API key"):
+        presented([(b"host", b"localhost")])
+
+
+async def test_a_good_key_tells_its_owner(database: Database) -> None:
+    made = await kept_key(database, "inference")
+    principal = await Doorkeeper(database).admit(scope(made.key), INFERENCE)
+    assert (principal.key_id, principal.organization_id) == (made.id, ORGANIZATION)
+
+
+async def test_a_key_opens_what_it_holds_only(database: Database) -> None:
+    doorkeeper = Doorkeeper(database)
+    narrow, wide = await kept_key(database, "inference"), await kept_key(database, "*")
+    with pytest.raises(Forbidden, match="keys:write"):
+        await doorkeeper.admit(scope(narrow.key), KEYS_WRITE)
+    await doorkeeper.admit(scope(wide.key), KEYS_WRITE)
+
+
+async def test_an_unknown_key_is_refused_each_time(database: Database) -> None:
+    doorkeeper = Doorkeeper(database)
+    for _ in range(2):
+        with pytest.raises(Unauthorized):
+            await doorkeeper.admit(scope(make_key().key), INFERENCE)
+
+
+async def test_a_revoked_key_is_refused_once_it_is_forgotten(database: Database) -> None:
+    doorkeeper, made = Doorkeeper(database), await kept_key(database, "inference")
+    await doorkeeper.admit(scope(made.key), INFERENCE)
+    await revoke(database, made.id)
+    doorkeeper.forget()
+    with pytest.raises(Unauthorized):
+        await doorkeeper.admit(scope(made.key), INFERENCE)
+
+
+async def test_a_revoked_key_is_noticed_without_a_word(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    doorkeeper, made = Doorkeeper(database), await kept_key(database, "inference")
+    await doorkeeper.admit(scope(made.key), INFERENCE)
+    await revoke(database, made.id)
+    monkeypatch.setattr(module, "FRESH_S", 0.0)
+    with pytest.raises(Unauthorized):
+        await doorkeeper.admit(scope(made.key), INFERENCE)
+
+
+async def test_what_was_read_before_a_change_is_not_kept(database: Database, postgres: EmbeddedPostgres) -> None:
+    doorkeeper, made = Doorkeeper(database), await kept_key(database, "inference")
+    async with await psycopg.AsyncConnection.connect(postgres.urls.owner_url) as other:
+        await other.execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+        asking = asyncio.create_task(doorkeeper.admit(scope(made.key), INFERENCE))
+        await until(lambda: bool(query(postgres, "SELECT pid FROM pg_locks WHERE NOT granted")))
+        doorkeeper.forget()
+    await asking
+    assert doorkeeper._known == {}
+
+
+async def test_an_expired_key_is_refused_though_it_is_remembered(
+    database: Database, postgres: EmbeddedPostgres
+) -> None:
+    doorkeeper, made = Doorkeeper(database), await kept_key(database, "inference", expires_in_s=60)
+    await doorkeeper.admit(scope(made.key), INFERENCE)
+    query(postgres, "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = %s", made.id)
+    ((digest, known),) = doorkeeper._known.items()
+    assert known.ends_at - known.read_at <= 60
+    doorkeeper._known[digest] = module.Known(known.principal, known.read_at, known.read_at)
+    with pytest.raises(Unauthorized):
+        await doorkeeper.admit(scope(made.key), INFERENCE)
+
+
+async def test_no_key_is_held_in_memory(database: Database) -> None:
+    doorkeeper, made = Doorkeeper(database), await kept_key(database, "inference")
+    await doorkeeper.admit(scope(made.key), INFERENCE)
+    assert made.key[3:] not in repr(vars(doorkeeper))
+    assert list(doorkeeper._known) == [made.digest]
+
+
+async def test_the_memory_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_KNOWN", 2)
+    doorkeeper = Doorkeeper(database)
+    for _ in range(5):
+        await doorkeeper.admit(scope((await kept_key(database, "*")).key), INFERENCE)
+        assert len(doorkeeper._known) <= 2
+
+
+async def test_known_keys_go_on_while_the_database_is_down(
+    database: Database, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doorkeeper = Doorkeeper(database)
+    known, unknown = await kept_key(database, "inference"), await kept_key(database, "inference")
+    await doorkeeper.admit(scope(known.key), INFERENCE)
+    await asyncio.to_thread(postgres.stop)
+    try:
+        assert (await doorkeeper.admit(scope(known.key), INFERENCE)).key_id == known.id
+        with pytest.raises(Unavailable):
+            await doorkeeper.admit(scope(unknown.key), INFERENCE)
+        monkeypatch.setattr(module, "FRESH_S", 0.0)
+        assert (await doorkeeper.admit(scope(known.key), INFERENCE)).key_id == known.id
+        monkeypatch.setattr(module, "OUTAGE_S", 0.0)
+        with pytest.raises(Unavailable):
+            await doorkeeper.admit(scope(known.key), INFERENCE)
+    finally:
+        await asyncio.to_thread(bring_back, postgres)
+    for made in (known, unknown):
+        assert (await doorkeeper.admit(scope(made.key), INFERENCE)).key_id == made.id
