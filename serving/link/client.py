@@ -137,10 +137,11 @@ class Link(asyncio.Protocol):
         if kind == FrameKind.HEAD:
             sink.on_head(payload.decode())
             return
-        self._sinks.pop(stream, None)
         if kind == FrameKind.END:
+            self._sinks.pop(stream, None)
             sink.on_end(unpack_usage(payload))
         elif kind == FrameKind.FAIL:
+            self._sinks.pop(stream, None)
             sink.on_fail(unpack_error(payload))
         else:
             msg = f"frame kind {kind} is not one that a replica sends"

@@ -95,7 +95,6 @@ async def test_a_replica_that_breaks_the_protocol_is_dropped(frame: bytes) -> No
     assert [type(error) for error in (await ended(other)).errors] == [EngineDied]
 
 
-@pytest.mark.xfail(reason="Link._control forgets the sink before it knows the frame, so nobody tells it of the end")
 @pytest.mark.parametrize("frame", BROKEN)
 async def test_the_stream_that_got_the_broken_frame_fails_too(frame: bytes) -> None:
     _, sink, other = await answered_by(frame)
