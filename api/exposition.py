@@ -22,10 +22,10 @@ def merge(pages: list[bytes]) -> bytes:
     for page in pages:
         family = b""
         for line in page.splitlines():
-            if line.startswith(b"# "):
+            if line.startswith((b"# HELP ", b"# TYPE ")):
                 _, what, family = line.split(b" ", 3)[:3]
                 heads.setdefault(family, {}).setdefault(what, line)
-            elif line:
+            elif line and not line.startswith(b"#"):
                 samples.setdefault(family, []).append(line)
     lines = [line for family in samples for line in [*heads.get(family, {}).values(), *samples[family]]]
     return b"\n".join(lines) + b"\n"

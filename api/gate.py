@@ -25,7 +25,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 Observe = Callable[[Context], None]
 
-REQUEST_ID = re.compile(rb"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+REQUEST_ID = re.compile(rb"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 BODY_TIMEOUT_S = 60.0
 MAX_STRING_NUL = b"\\u0000"
 WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
@@ -125,7 +125,7 @@ def parse(body: bytes, max_depth: int) -> Any:  # noqa: ANN401  any JSON
 def _walk(value: Any, max_depth: int) -> None:  # noqa: ANN401  any JSON
     level, depth = [value], 0
     while level:
-        depth += 1
+        depth += any(isinstance(item, dict | list) for item in level)
         below: list[Any] = []
         for item in level:
             if isinstance(item, str):
@@ -136,6 +136,6 @@ def _walk(value: Any, max_depth: int) -> None:  # noqa: ANN401  any JSON
                 below.extend(item.values())
             elif isinstance(item, list):
                 below.extend(item)
-        if depth > max_depth + 1:
+        if depth > max_depth:
             raise PayloadTooLarge(f"The body is nested deeper than {max_depth} levels.")
         level = below

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import httpx2
 import orjson
@@ -24,9 +23,11 @@ class Client:
     def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self.key = key
-        self.is_local = urlsplit(self.url).hostname in LOOPBACK
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, trust_env=not self.is_local)
+        with self._faults():
+            self.is_local = httpx2.URL(self.url).host in LOOPBACK
+            trust = not self.is_local
+            self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, trust_env=trust)
 
     def __enter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ It does not know what answers a call.
 import asyncio
 import hmac
 import logging
+import struct
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -120,7 +121,7 @@ class ServerLink(asyncio.Protocol):
         try:
             for kind, stream, payload in self._splitter.feed(data):
                 self._receive(kind, stream, payload)
-        except (LinkBroken, ValueError, TypeError) as error:
+        except (LinkBroken, ValueError, TypeError, struct.error) as error:
             log.warning("link closed: %s", type(error).__name__)
             self._close()
 

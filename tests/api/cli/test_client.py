@@ -123,7 +123,6 @@ async def test_an_error_inside_a_stream_is_raised_after_what_came_before(other: 
         await ask(other.url, lambda client: list(client.events("/nowhere", {})))
 
 
-@pytest.mark.xfail(reason="Client.__init__ parses the address outside of _faults, so the library's own error comes out")
 @pytest.mark.parametrize("url", ["http://127.0.0.1:port", "http://[::1"])
 async def test_what_is_no_address_is_told(url: str) -> None:
     with pytest.raises(ConfigurationError, match="no address"):

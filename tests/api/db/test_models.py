@@ -22,7 +22,6 @@ def names(postgres: EmbeddedPostgres) -> dict[str, str]:
     return dict(query(postgres, "SELECT name, origin FROM models"))
 
 
-@pytest.mark.xfail(reason="models.origins calls Result.tuples(), which SQLAlchemy 2.1 deprecates: a warning of ours")
 async def test_origins_are_told(database: Database) -> None:
     async with database.unit() as session:
         await models.add(session, spec("added"))
