@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 LINGER_S = 0.5
 MAX_AGE_S = 5.0
 RETRY_S = 0.1
+REPLACE_AFTER_S = 5.0
 BUSY_RETRY_AFTER_S = 1.0
 
 _PROCESS = os.urandom(6).hex()
@@ -69,6 +70,7 @@ class Leases:
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._handle = self._new_handle()
+        self._replaced_at = self._loop.time()
 
     async def take(self, deadline: float) -> Lease:
         """A slot, waiting for one until `deadline` (loop time): for capacity, a wake-up or a restart.
@@ -161,9 +163,13 @@ class Leases:
         self._sweep = self._loop.call_later(LINGER_S, self._end_idle) if self._idle else None
 
     def _replace(self, failed: DeploymentHandle) -> None:
-        """A handle whose application was deleted and made again finds nobody any more; one is made for all waiters."""
-        if self._handle is failed:
-            self._handle = self._new_handle()
+        """A handle whose application was deleted and made again finds nobody any more; one is made for all waiters.
+
+        Seldom: Serve never takes a handle back (see `serving.calls`).
+        """
+        now = self._loop.time()
+        if self._handle is failed and now - self._replaced_at > REPLACE_AFTER_S:
+            self._handle, self._replaced_at = self._new_handle(), now
 
     def _new_handle(self) -> DeploymentHandle:
         return DeploymentHandle(self._deployment, self._app).options(stream=True)

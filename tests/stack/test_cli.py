@@ -123,12 +123,12 @@ def test_bench(stack: Stack) -> None:
     assert "tok/s" in run(stack, "bench", "--concurrency", "1", "--tokens", "4").stdout
 
 
-def test_a_second_serve_says_what_is_in_the_way(stack: Stack, tmp_path: Path) -> None:
+def test_a_second_serve_says_what_is_in_the_way(stack: Stack) -> None:
     ran = run(stack, "serve", "--port", "0")
     assert ran.returncode == 1
     assert str(stack.pid) in ran.stderr
     port = str(stack.port)
-    elsewhere = stack.command("serve", "--port", port, "--data-dir", str(tmp_path / "data"))
+    elsewhere = stack.command("serve", "--port", port, "--data-dir", str(stack.data_dir.parent / "other"))
     assert elsewhere.returncode == 1
     assert "--port" in elsewhere.stderr
 
