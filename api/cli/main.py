@@ -1,5 +1,6 @@
 """The `manta` command: the table of its commands. Each lies in a file of its own, imported when it is called."""
 
+import signal
 import sys
 from importlib import import_module
 from typing import Any
@@ -68,6 +69,7 @@ def manta() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; an expected error is one line that names the way out, and exit code 1."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited as ignored, every child would seem to have ended well
     try:
         app(arguments)
     except MantaError as error:
