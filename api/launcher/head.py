@@ -44,7 +44,7 @@ def main() -> None:
     """Raise the head, deploy, tell, end."""
     cluster = Cluster.from_environment()
     node = start_node(Path(sys.argv[1]))
-    tell("ray", pids=pids_of(node))
+    tell("ray", pids=pids_of(node), gcs_port=int(node.gcs_address.rpartition(":")[2]))
     ray.init(address=node.address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
     serve.start(proxy_location="Disabled")
     tell("serve")

@@ -19,6 +19,7 @@ from configs.ledger import Ledger
 from configs.processes import Child, Command
 
 GCS = "gcs_server"
+GCS_PORT = "--gcs_server_port="
 START_TIMEOUT_S = 120.0
 POLL_S = 0.05
 
@@ -84,17 +85,17 @@ class RayHead:
                 over = not head.alive()
                 for line in _json_lines(output):
                     if line["phase"] == "ray" and "ray" not in told:
-                        self._adopt(line["pids"])
+                        self._adopt(line["pids"], line["gcs_port"])
                     told.add(line["phase"])
                 if over:
                     return told
                 await asyncio.sleep(POLL_S)
 
-    def _adopt(self, pids: dict[str, int]) -> None:
+    def _adopt(self, pids: dict[str, int], gcs_port: int) -> None:
         for name, pid in pids.items():
             child = Child.adopt(name, pid)
             if child is not None:
-                argv = tuple(procfs.command_line(pid))
+                argv = tuple(_on_port(word, gcs_port) for word in procfs.command_line(pid))
                 log = self._layout.logs / f"{name}.log"
                 command = Command(name, argv, self._layout.ray, self._modules.environment, log)
                 self._keep(Child(name, pid, child.started_at, command))
@@ -102,6 +103,11 @@ class RayHead:
     def _keep(self, child: Child) -> None:
         self._children[child.name] = child
         self._ledger.add(child)
+
+
+def _on_port(word: str, gcs_port: int) -> str:
+    """GCS chose a port by itself; the next one must take the same, which is the only one that the raylet asks."""
+    return f"{GCS_PORT}{gcs_port}" if word.startswith(GCS_PORT) else word
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:
