@@ -21,7 +21,7 @@ from vllm.usage.usage_lib import UsageContext
 from configs.errors import EngineDied, Internal, MantaError, RouteNotFound
 from configs.specs import ModelSpec
 from models import sources
-from models.chat import refusals
+from models.chat import executor, refusals
 from models.chat.arguments import engine_arguments, frontend_arguments
 from models.chat.engine import PushEngine
 from models.chat.openai import Metered, OpenAILayer, answer_body
@@ -59,7 +59,8 @@ class VllmBackend:
         report("load")
         arguments = engine_arguments(self._spec, str(folder))
         config = arguments.create_engine_config(UsageContext.OPENAI_API_SERVER)
-        engine = PushEngine.from_vllm_config(config, usage_context=UsageContext.OPENAI_API_SERVER)
+        with executor.place(config, self._spec.engine_arguments.get("distributed_executor_backend")):
+            engine = PushEngine.from_vllm_config(config, usage_context=UsageContext.OPENAI_API_SERVER)
         assert engine.output_handler is not None
         engine.output_handler.add_done_callback(self._output_handler_ended)
         self._engine, self._window = engine, config.model_config.max_model_len

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any
 
-PAUSE_S = 2.0
+PAUSE_S = 5.0
 
 
 def measurement() -> Any:  # noqa: ANN401  a coverage.Coverage, not imported where nothing is measured

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from signal import SIGKILL, SIGSTOP, SIGTERM
 
+import psutil
 import pytest
 
 from configs import procfs
@@ -28,6 +29,14 @@ def wait_for(path: Path) -> str:
         assert time.monotonic() < deadline, f"{path} was not written"
         time.sleep(0.01)
     return path.read_text().strip()
+
+
+def until_stopped(pid: int) -> None:
+    """Two signals that wait together are handled by number, and SIGTERM's is the lower one."""
+    deadline = time.monotonic() + 20
+    while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < deadline, f"process {pid} was not stopped"
+        time.sleep(0.01)
 
 
 def test_output_is_appended_to_a_private_log(data_root: Path) -> None:
@@ -159,6 +168,7 @@ def test_what_ignores_the_first_signal_is_killed(data_root: Path) -> None:
 def test_what_was_stopped_is_killed(data_root: Path) -> None:
     child = shell("sleep 60", data_root)
     child.signal(SIGSTOP)
+    until_stopped(child.pid)
     child.terminate(0.1)
     assert child.exit_code() == -SIGKILL
 

@@ -18,6 +18,7 @@ EMBEDDER = {
 NOBODY = "postgresql://nobody@127.0.0.1:9/nothing"
 
 
+@pytest.mark.timeout(600)
 def test_next_start_cleans_up_after_a_killed_launcher_and_stop_leaves_nothing() -> None:
     with stack_in_folder(CONFIGURATION.partition("  - model_name: all-MiniLM")[0]) as stack:
         stack.start().wait_ready(("starter",))

@@ -1,6 +1,8 @@
 """Poison: every item is refused in OpenAI's shape, and the next request is served."""
 
+import base64
 import json
+import zlib
 from typing import Any
 
 import pytest
@@ -33,6 +35,9 @@ RAW = {
     "array": b"[]",
     "number": b"1",
     "null": b"null",
+    "a key with NUL": b'{"model\\u0000": "starter"}',
+    "1 MB key": b'{"' + b"k" * 2**20 + b'": 1}',
+    "minus zero": b'{"model": "starter", "max_tokens": -0, "input": -0, "name": -0}',
     "proto": b'{"__proto__": {"admin": true}}',
     "cut": b'{"model": "starter", "messages": [',
 }
@@ -55,6 +60,20 @@ def schema(value: Any) -> dict[str, Any]:
 
 def tool(**function: Any) -> dict[str, Any]:
     return {"type": "function", "function": {"name": "f"} | function}
+
+
+def branching(depth: int) -> dict[str, Any]:
+    """A schema whose grammar doubles with every level."""
+    if depth == 0:
+        return {"type": "string", "pattern": "(a|b)*" * 200}
+    return {"anyOf": [branching(depth - 1), {"type": "array", "items": branching(depth - 1)}]}
+
+
+def image_bomb() -> str:
+    """A PNG whose head promises 3.6 thousand million pixels."""
+    head = b"IHDR" + (60_000).to_bytes(4) * 2 + b"\x08\x02\x00\x00\x00"
+    png = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4) + head + zlib.crc32(head).to_bytes(4)
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 CHATS: dict[str, dict[str, Any]] = {
@@ -106,6 +125,21 @@ CHATS: dict[str, dict[str, Any]] = {
     "lookbehind": chat(response_format=schema({"type": "string", "pattern": "(?<=a"})),
     "bad repeat": chat(response_format=schema({"type": "string", "pattern": "^{2}("})),
     "schema of nonsense": chat(response_format=schema({"type": "nonsense"})),
+    "bomb of branches": chat(response_format=schema(branching(12))),
+    "bomb of pattern properties": chat(
+        response_format=schema(
+            {"type": "object", "patternProperties": {f"^{'(a|b)' * 40}{n}$": {"type": "string"} for n in range(300)}}
+        )
+    ),
+    "comma without data": chat(
+        messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]}]
+    ),
+    "data url without a comma": chat(
+        messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png"}}]}]
+    ),
+    "image of 60,000 times 60,000": chat(
+        messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": image_bomb()}}]}]
+    ),
     "remote ref": chat(response_format=schema({"$ref": "http://example.com/schema.json"})),
     "unknown format": chat(response_format={"type": "xml"}),
     "tool with parentheses": chat(
@@ -181,6 +215,27 @@ def test_wrong_content_type_and_method(stack: Stack) -> None:
     check(stack, answer, body)
     assert stack.request("GET", "/v1/chat/completions").status_code == 405
     assert stack.request("GET", "/v1/nothing").json()["error"]["type"] == "invalid_request_error"
+
+
+CATASTROPHES = {
+    "(a+)+$": {"type": "string", "pattern": "^(a+)+$"},
+    "a schema that names itself": {
+        "$defs": {"n": {"type": "object", "properties": {"next": {"$ref": "#/$defs/n"}}}},
+        "$ref": "#/$defs/n",
+    },
+    "a loop of names": {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
+    "true": True,
+    "1,000 properties": {"type": "object", "properties": {f"p{n}": {"type": "integer"} for n in range(1000)}},
+}
+"""Each ends a validator somewhere; what counts is that it is answered, served or refused, and that the engine lives."""
+
+
+@pytest.mark.parametrize("name", CATASTROPHES)
+def test_a_catastrophe_of_a_schema_is_served_or_refused(stack: Stack, name: str) -> None:
+    body = chat(response_format=schema(CATASTROPHES[name]))
+    answer = stack.request("POST", "/v1/chat/completions", json=body)
+    assert answer.status_code == 200 or answer.json()["error"]["type"] == "invalid_request_error", answer.text[:300]
+    assert_next_is_served(stack)
 
 
 def test_strange_text_is_served(stack: Stack) -> None:
