@@ -1,8 +1,8 @@
 """Everything a change must pass: `python -m scripts.test [--deep] [--only lint|unit|stack|faults]`, or `make test`.
 
 Lint, types and import rules come first and end the run when they fail; the tests all run. Line coverage is measured in
-every Python process of the stacks, Ray's workers too (`scripts/coverage/sitecustomize.py` says how), but not where parts
-are killed: a killed process tells little, and measuring makes each of the many starts slower by half.
+every Python process of the stacks, Ray's workers too (`scripts/coverage/sitecustomize.py` says how). Tests that kill
+parts are not measured: a killed process tells little, and measuring makes each of their many starts slower by half.
 """
 
 import argparse
