@@ -45,7 +45,8 @@ def name_of(header: bytes) -> str:
     """The host without its port and brackets, in lower case."""
     text = header.decode("latin-1").strip().lower()
     if text.startswith("["):
-        return text[1:].partition("]")[0]
+        inside, closed, _ = text[1:].partition("]")
+        return inside if closed else text
     return text.partition(":")[0]
 
 

@@ -81,9 +81,10 @@ def rate(share: float) -> float:
 
 def _step(model: LlamaForCausalLM, rows: Rows, optimizer: torch.optim.Optimizer, shape: tuple[int, int]) -> float:
     batch = rows.batch(*shape)
+    while not (learnt := batch.labels != IGNORED).any():  # short rows may hold nothing but questions
+        batch = rows.batch(*shape)
     positions = None if shape == LONG else batch.positions
     states = model.model(input_ids=batch.inputs, position_ids=positions, use_cache=False).last_hidden_state
-    learnt = batch.labels != IGNORED
     loss = cross_entropy(model.lm_head(states[learnt]), batch.labels[learnt])
     optimizer.zero_grad(set_to_none=True)
     loss.backward()

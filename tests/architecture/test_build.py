@@ -72,7 +72,7 @@ def test_every_target_is_phony_and_every_named_target_exists() -> None:
 
 def test_the_test_command_covers_every_folder_of_tests() -> None:
     assert [group for group in GROUPS if any(step.group == group for step in steps(deep=False))] == list(GROUPS)
-    unit, *apart = [step.command for step in steps(deep=False) if step.measured]
+    unit, *apart = [step.command for step in steps(deep=False) if "pytest" in step.command]
     ignored = {argument.removeprefix("--ignore=") for argument in unit if argument.startswith("--ignore=")}
     assert ignored == {command[-1] for command in apart}
     assert "tests" in unit

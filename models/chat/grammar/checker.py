@@ -36,7 +36,10 @@ def main() -> None:
 
 
 def compiles(compiler: Any, kind: str, text: str) -> bool:
-    """Whether vLLM's backend could compile it: the same calls, none of the memory."""
+    """Whether vLLM's backend could compile it, by the same calls, and an answer can begin.
+
+    A schema of names that only name each other compiles, admits nothing, and fails its request in the engine.
+    """
     ways = {
         "json": compiler.compile_json_schema,
         "regex": compiler.compile_regex,
@@ -44,11 +47,17 @@ def compiles(compiler: Any, kind: str, text: str) -> bool:
         "structural_tag": compiler.compile_structural_tag,
     }
     try:
-        ways[kind](text)
+        return can_begin(ways[kind](text))
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:
         log.info("a %s of %d characters does not compile: %s", kind, len(text), type(error).__name__)
         return False
-    return True
+
+
+def can_begin(grammar: Any) -> bool:
+    """Whether the grammar admits any first token."""
+    mask = xgrammar.allocate_token_bitmask(1, grammar.tokenizer_info.vocab_size)
+    limited = xgrammar.GrammarMatcher(grammar).fill_next_token_bitmask(mask)
+    return not limited or bool(mask.any())
 
 
 def allow_cpu(seconds: int) -> None:

@@ -44,6 +44,7 @@ async def test_what_compiles_passes(guard: GrammarGuard, kind: str, text: str) -
         ("json", '{"type": "object", "properties": {"a": {"type": "string", "pattern": "%s"}}}' % ("(" * 60000)),
         ("json", '{"type": "string", "pattern": "' + "(" * 60000 + "a" + ")" * 60000 + '"}'),
         ("json", '{"type": "nonsense"}'),
+        ("json", '{"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}'),
         ("regex", "(?<=a)b("),
         ("regex", "(" * 60000 + ")" * 60000),
         ("grammar", "root ::= "),
