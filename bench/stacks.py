@@ -37,7 +37,12 @@ POLL_S = 0.05
 MODEL = "starter"
 KV_CACHE_BYTES = 2**30
 """What `models.chat.arguments` gives an engine on a CPU."""
-ENGINE: dict[str, Any] = {"max_model_len": 4096, "enable_auto_tool_choice": True, "tool_call_parser": "hermes"}
+ENGINE: dict[str, Any] = {
+    "dtype": "float32",
+    "max_model_len": 4096,
+    "enable_auto_tool_choice": True,
+    "tool_call_parser": "hermes",
+}
 EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 EMBEDDER = {
     "model_name": EMBEDDING_MODEL,
