@@ -162,7 +162,7 @@ def test_show_lists_every_leaf_with_its_place() -> None:
     assert rows["general_settings.data_dir"] == ("null", "default")
     assert rows["general_settings.allowed_hosts"] == ("[]", "default")
     assert rows["model_list.1.engine"] == ("{}", "default")
-    assert rows["model_list.1.kind"] == ("embedding", "configs/manta.yaml:15")
+    assert rows["model_list.1.kind"] == ("embedding", "configs/manta.yaml:16")
     assert rows["search.enabled"] == ("true", "default")
     assert rows["DATABASE_URL"] == ("null", "default")
     assert set(NAMES) <= set(rows)
