@@ -15,6 +15,7 @@ from serving.apps import DEPLOYMENT
 from serving.exchange import Client, ClientGone, Exchange
 from serving.leases import Lease, Leases
 from serving.links import Links
+from serving.status import Status
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Gateway:
 
     def __init__(self, cluster: Cluster) -> None:
         self.links = Links(cluster)
+        self._status = Status()
         self._leases: dict[str, Leases] = {}
         self._running: dict[Exchange, Deadlines] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -108,7 +110,7 @@ class Gateway:
     async def _lease(self, model: str, deadline: float) -> Lease:
         leases = self._leases.get(model)
         if leases is None:
-            leases = self._leases[model] = Leases(model, DEPLOYMENT, self.links)
+            leases = self._leases[model] = Leases(model, DEPLOYMENT, self.links, self._status)
         return await leases.take(deadline)
 
     async def _exchange(

@@ -21,7 +21,8 @@ from configs.errors import ModelStarting, Overloaded, Unavailable
 from serving.link.client import Address, Link
 from serving.links import Links
 from serving.names import app_name
-from serving.notes import read_failure
+from serving.start_watch import StartWatch
+from serving.status import Status
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +62,9 @@ class Lease:
 class Leases:
     """The leases of one model in this process."""
 
-    def __init__(self, model: str, deployment: str, links: Links) -> None:
-        self._model = model
+    def __init__(self, model: str, deployment: str, links: Links, status: Status) -> None:
         self._app = app_name(model)
+        self._start = StartWatch(lambda: status.failure(model))
         self._deployment = deployment
         self._links = links
         self._idle: list[Lease] = []
@@ -111,17 +112,19 @@ class Leases:
                 raise ModelStarting("No replica of this model became ready in time.", retry_after_s=5.0)
             asked = self._handle
             try:
-                async with asyncio.timeout(left):
-                    return await self._ask()
+                async with asyncio.timeout(left) as limit:
+                    with self._start.waiting(limit):
+                        return await self._ask()
             except BackPressureError as error:
                 text = "This model's queue is full."
                 raise Overloaded(text, retry_after_s=BUSY_RETRY_AFTER_S) from error
             except TimeoutError:
-                continue
+                if self._start.failure is not None:
+                    raise _failed(self._start.failure) from None
             except DeploymentUnavailableError as error:
-                reason = await asyncio.to_thread(read_failure, self._model)
-                text = "This model could not be started" + (f": {reason}" if reason else ".")
-                raise Unavailable(text) from error
+                if (reason := await self._start.look()) is not None:
+                    raise _failed(reason) from error
+                await asyncio.sleep(RETRY_S)
             except (RayError, RayServeException, OSError, Unavailable, StopAsyncIteration) as error:
                 log.info("a lease of %s was not given (%s); asking again", self._app, type(error).__name__)
                 await asyncio.sleep(RETRY_S)
@@ -173,3 +176,7 @@ class Leases:
 
     def _new_handle(self) -> DeploymentHandle:
         return DeploymentHandle(self._deployment, self._app).options(stream=True)
+
+
+def _failed(reason: str) -> Unavailable:
+    return Unavailable("This model could not be started" + (f": {reason}" if reason else "."))

@@ -20,7 +20,8 @@ from configs.cluster import Cluster
 from configs.errors import Unavailable
 from configs.specs import ModelSpec
 from serving import closed_door
-from serving.reconciler import ModelState, Reconciler
+from serving.reconciler import Reconciler
+from serving.status import ModelState, Status
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Control:
         self._database = Database(url, pool_size=2, application="manta control")
         self._leadership = Leadership(url)
         self._reconciler = Reconciler()
+        self._status = Status()
         self._specs: list[ModelSpec] = []
         self._wake = asyncio.Event()
         self._tasks = [
@@ -50,7 +52,7 @@ class Control:
 
     async def states(self) -> bytes:
         """How every wanted model stands, as JSON: {name: {state, phase, replicas, message}}."""
-        states = await asyncio.to_thread(self._reconciler.states, self._specs)
+        states = await asyncio.to_thread(self._status.states, self._specs)
         return orjson.dumps({name: _as_dict(state) for name, state in states.items()})
 
     async def check_health(self) -> None:

@@ -1,6 +1,7 @@
 """Models that come and go while the others answer."""
 
 import pytest
+from openai import InternalServerError
 
 from tests.fixtures.adapters import write_adapter
 from tests.fixtures.stack import Stack
@@ -37,6 +38,10 @@ def test_a_model_that_does_not_exist_fails_alone_and_says_why(stack: Stack) -> N
 
     stack.until(lambda: ghost()["state"] == "failed", 90)
     assert "no-such-folder" in ghost()["message"]
+    with pytest.raises(InternalServerError) as refused:
+        stack.sdk(timeout=20).embeddings.create(model="ghost", input="nobody will answer")
+    assert refused.value.status_code == 503
+    assert "could not be started: " in refused.value.message
     assert stack.sdk().completions.create(model="starter", prompt="hello", max_tokens=2).choices
     stack.request("DELETE", "/api/models/ghost")
 
