@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 APP = "ingress"
 DEPLOYMENT = "ingress"
 REFRESH_S = 5.0
+TICK_S = 1.0
 
 
 class Ingress:
@@ -67,7 +68,7 @@ class Ingress:
 
     async def __del__(self) -> None:
         """Serve stops this replica: accept nothing more, finish what runs."""
-        self._server.should_exit = True
+        self._server.leave()
         await asyncio.wait(self._tasks[:1], timeout=self._drain_s)
         for task in self._tasks[1:]:
             task.cancel()
@@ -93,7 +94,7 @@ class Ingress:
         self._draining = asyncio.ensure_future(self._finish())
 
     async def _finish(self) -> None:
-        self._server.should_exit = True
+        self._server.leave()
         await asyncio.wait(self._tasks[:1], timeout=self._drain_s)
         await self._services.outbox.flush()
         assert isinstance(self._port, HandedPort)
@@ -162,7 +163,23 @@ def _server(cluster: Cluster, services: Services) -> "Server":
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: this process belongs to Ray."""
+    """uvicorn without its signal handlers, for this process belongs to Ray, and without its ten looks a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        """Accept nothing more and finish what runs."""
+        self.should_exit = True
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        """uvicorn: until told to leave; each tick writes the `date` header anew."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._leaving.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

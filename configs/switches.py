@@ -45,9 +45,15 @@ def defaults(given: Mapping[str, str]) -> dict[str, str]:
     """What an operator may set otherwise."""
     switches = {
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # our code on the replica's own loop
-        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
         "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "5000",
         "RAY_metrics_report_interval_ms": "10000",
+        "REPORTER_UPDATE_INTERVAL_MS": "10000",
+        "SCAN_EVENT_DIR_INTERVAL_SECONDS": "60",  # of an event log that nobody writes here
+        "RAY_gcs_pull_resource_loads_period_milliseconds": "5000",  # for an autoscaler of machines
+        "RAY_raylet_report_resources_period_milliseconds": "500",
+        "RAY_memory_monitor_refresh_ms": "1000",
+        "RAY_event_stats": "0",  # of Ray's own handlers, measured a hundred times a second in each process
         "RAY_DEDUP_LOGS": "0",
         "RAY_worker_niceness": "0",  # Ray makes workers nice (15); here they are what the machine is for
         "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "true",

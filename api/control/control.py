@@ -27,8 +27,10 @@ log = logging.getLogger(__name__)
 
 APP = "control"
 DEPLOYMENT = "control"
-PERIOD_S = 15.0
+PERIOD_S = 60.0
 """A change wakes the loop at once; this is for what was missed."""
+RETRY_S = 5.0
+"""After a failure, and while another `control` leads."""
 
 
 class Control:
@@ -70,14 +72,19 @@ class Control:
 
     async def _run(self) -> None:
         while True:
-            try:
-                if await self._leadership.held():
-                    await self._reconcile()
-            except Unavailable:
-                log.info("the database is away; what runs goes on")
-            except Exception:
-                log.exception("reconciling failed")
-            await self._sleep()
+            await self._sleep(PERIOD_S if await self._reconciled() else RETRY_S)
+
+    async def _reconciled(self) -> bool:
+        """Whether this one leads and what runs is what is wanted."""
+        try:
+            if await self._leadership.held():
+                await self._reconcile()
+                return True
+        except Unavailable:
+            log.info("the database is away; what runs goes on")
+        except Exception:
+            log.exception("reconciling failed")
+        return False
 
     async def _reconcile(self) -> None:
         async with self._database.unit() as session:
@@ -88,9 +95,9 @@ class Control:
         for name in before - {spec.model_name for spec in self._specs}:
             self._reconciler.forget(name)
 
-    async def _sleep(self) -> None:
+    async def _sleep(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(PERIOD_S):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
             pass

@@ -1,7 +1,9 @@
 """Where the model's own work runs; that a core starts this way is what every test on a stack shows."""
 
 import os
+import threading
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from vllm.config import VllmConfig
@@ -9,7 +11,6 @@ from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.executor.abstract import Executor
-from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from models import sources
 from models.chat import executor
@@ -30,7 +31,7 @@ def openmp() -> Mapping[str, str]:
 def test_without_a_gpu_the_core_does_the_work(config: VllmConfig) -> None:
     before = openmp()
     with executor.place(config, None):
-        assert Executor.get_class(config) is UniProcExecutor
+        assert Executor.get_class(config) is executor.CoreExecutor
         assert "OMP_NUM_THREADS" in openmp()
     assert openmp() == before
 
@@ -43,3 +44,16 @@ def test_what_the_entry_asks_for_stays(config: VllmConfig, asked: str) -> None:
 def test_several_workers_stay_processes(config: VllmConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config.parallel_config, "world_size", 2)
     assert not executor.fits_one_process(config, None)
+
+
+def test_threads_inherit_slack_and_the_starter_keeps_none() -> None:
+    def own() -> int:
+        return int(Path(f"/proc/{threading.get_native_id()}/timerslack_ns").read_text())
+
+    before, found = own(), list[int]()
+    with executor.slack(7_000_000):
+        thread = threading.Thread(target=lambda: found.append(own()))
+        thread.start()
+        thread.join()
+    assert found == [7_000_000]
+    assert own() == before
