@@ -4,15 +4,14 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.validation import Wire
-
 REFERENCE = "#/components/schemas/{model}"
-_shapes: set[type[Wire]] = set()
+_shapes: set[type[BaseModel]] = set()
 
 
-def takes(shape: type[Wire]) -> dict[str, Any]:
+def takes(shape: type[BaseModel]) -> dict[str, Any]:
     """`openapi_extra` of a route whose body is `shape`."""
     _shapes.add(shape)
     schema = {"$ref": REFERENCE.format(model=shape.__name__)}

@@ -7,13 +7,11 @@ parts write.
 
 import hashlib
 import os
-import shlex
-import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from configs import accounts, datalock, files, secretfiles
+from configs import accounts, datalock, files, folders, secretfiles
 from configs.accounts import Account
 from configs.errors import ConfigurationError, Internal
 
@@ -48,7 +46,7 @@ class Layout:
         pointer = self.data_dir / "run"
         if pointer.is_symlink():
             made = pointer.readlink()
-            if made.name.endswith(self.short_id) and _is_private_folder(made):
+            if made.name.endswith(self.short_id) and folders.is_private(made):
                 return made
         return _runtime_root(self.short_id)
 
@@ -204,18 +202,18 @@ class Layout:
         """Make the data directory itself and its lock file."""
         self._refuse_closed_folders()
         with files.disk_faults(self.data_dir):
-            _make_parents(self.data_dir)
+            folders.make_parents(self.data_dir)
             self._claim()
 
     def _make_lasting(self) -> None:
-        _make(self.data_dir, self._outer_mode)
+        folders.make(self.data_dir, self._outer_mode)
         if self.secrets.exists():
             secretfiles.refuse_open_folder(self.secrets)
         for folder in (self.secrets, self.logs, self.models, self.search, self.usage):
-            _make(folder, 0o700)
-        _make(self.programs, 0o755 if self.account else 0o700)
+            folders.make(folder, 0o700)
+        folders.make(self.programs, 0o755 if self.account else 0o700)
         for folder in (self.postgres, self.valkey):
-            _make(folder, 0o700, self.account)
+            folders.make(folder, 0o700, self.account)
 
     def _refuse_closed_folders(self) -> None:
         """Never open a folder that is not ours: say where the data can live instead."""
@@ -236,10 +234,10 @@ class Layout:
         """Mark a new or empty folder as ours, and close it before that; refuse one that holds something else."""
         self.data_dir.mkdir(mode=0o700, exist_ok=True)
         if self.lock.exists():
-            _refuse_foreign(self.data_dir)
+            folders.refuse_foreign(self.data_dir)
             return
         self._refuse_filled()
-        _make(self.data_dir, self._outer_mode)
+        folders.make(self.data_dir, self._outer_mode)
         self._refuse_filled()  # once more, now that nobody else can add anything
         self.lock.touch(mode=0o600)
 
@@ -252,11 +250,11 @@ class Layout:
         try:
             self.run_dir.mkdir(mode=0o700)
         except FileExistsError:
-            _refuse_foreign(self.run_dir)
-        _make(self.run_dir, self._outer_mode)
-        _make(self.ray, 0o700)
+            folders.refuse_foreign(self.run_dir)
+        folders.make(self.run_dir, self._outer_mode)
+        folders.make(self.ray, 0o700)
         for folder in (self.postgres_socket_dir, self.valkey_socket_dir):
-            _make(folder, 0o700, self.account)
+            folders.make(folder, 0o700, self.account)
         pointer = self.data_dir / "run"
         if not pointer.is_symlink() or pointer.readlink() != self.run_dir:
             pointer.unlink(missing_ok=True)
@@ -269,48 +267,6 @@ def _runtime_root(short_id: str) -> Path:
         return Path("/run") / f"manta-{short_id}"
     private = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nonexistent")
     fits = len(os.fsencode(private)) + len(f"/manta-{short_id}") + _RAY_BYTES <= _SOCKET_PATH_BYTES
-    if uid != 0 and fits and _is_private_folder(private):
+    if uid != 0 and fits and folders.is_private(private):
         return private / f"manta-{short_id}"
     return Path("/tmp") / f"manta-{uid}-{short_id}"  # noqa: S108 - short; owner and mode are checked before use
-
-
-def _is_private_folder(path: Path) -> bool:
-    """A real folder of this user that nobody else can write to."""
-    try:
-        info = path.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid() and not info.st_mode & 0o022
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Whoever could put links into the folder could lead our writes elsewhere."""
-    if not _is_private_folder(folder):
-        msg = (
-            f"{str(folder)!r} is a link, belongs to another user or can be written by others: "
-            f"look at `ls -ld {shlex.quote(str(folder))}`, then remove or mend it, or choose another --data-dir"
-        )
-        raise ConfigurationError(msg)
-
-
-def _make_parents(path: Path) -> None:
-    """Create missing folders above; as root open to pass, whatever the umask says. Existing ones stay as they are."""
-    mode = 0o755 if os.geteuid() == 0 else 0o700
-    for parent in reversed(path.parents):
-        if not parent.exists():
-            parent.mkdir()
-            parent.chmod(mode)
-
-
-def _make(folder: Path, mode: int, owner: Account | None = None) -> None:
-    folder.mkdir(mode=0o700, exist_ok=True)
-    info = folder.stat()
-    uid = owner.uid if owner else os.geteuid()
-    if owner and info.st_uid == os.geteuid() != uid and not any(folder.iterdir()):
-        os.chown(folder, owner.uid, owner.gid)
-    elif info.st_uid != uid:
-        there, wanted = accounts.by_uid(info.st_uid).name, accounts.by_uid(uid).name
-        msg = f"{str(folder)!r} belongs to {there!r} and not to {wanted!r}: `chown -R {wanted} {folder}` mends it"
-        raise ConfigurationError(msg)
-    if stat.S_IMODE(info.st_mode) != mode:
-        folder.chmod(mode)

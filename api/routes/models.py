@@ -10,6 +10,7 @@ from api.context import context_of
 from api.db import models as model_queries
 from api.db.notifications import notify
 from api.directory import Entry
+from api.documents import takes
 from api.policy import guarded_router, requires
 from api.principal import Permission
 from api.services import services_of
@@ -49,7 +50,7 @@ async def list_served(request: Request) -> Response:
     return json_answer({"object": "list", "data": data})
 
 
-@router.post("/api/models", tags=["Models"], status_code=201)
+@router.post("/api/models", tags=["Models"], status_code=201, openapi_extra=takes(ModelSpec))
 @requires(Permission.MODELS_WRITE)
 async def add_model(request: Request) -> Response:
     """Serve one more model; the others go on. The body is an entry of the YAML's `model_list`."""
