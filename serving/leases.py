@@ -27,7 +27,7 @@ from serving.status import Status
 log = logging.getLogger(__name__)
 
 LINGER_S = 0.5
-MAX_AGE_S = 5.0
+MAX_AGE_S = 15.0
 RETRY_S = 0.1
 REPLACE_AFTER_S = 5.0
 BUSY_RETRY_AFTER_S = 1.0
