@@ -16,6 +16,10 @@ from configs.errors import BadRequest
 
 SLOW_READER_BYTES = 8 * 2**20
 """What may wait in the send buffer of one stream before its client counts as gone."""
+MAX_HEAD_BYTES = 64 * 1024
+"""How long a request's head may be."""
+HEAD_TIMEOUT_S = 20.0
+"""How long a head may take to arrive, from the connection or from its first byte."""
 SCOPE_KEY = "manta.connection"
 CYCLE_KEY = "manta.cycle"
 
@@ -24,28 +28,58 @@ class Connection(HttpToolsProtocol):
     """One client connection, which each of its requests' scopes names, with uvicorn's cycle for that request."""
 
     on_gone: Callable[[], object] | None = None
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """uvicorn: a client is here, and must speak."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        """uvicorn: bytes arrive. Its parser gathers a head without end."""
+        super().data_received(data)
+        if self._head_timer is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self._refuse(431, BadRequest(f"The head of the request is longer than {MAX_HEAD_BYTES} bytes."))
 
     def on_message_begin(self) -> None:
         """uvicorn: a request starts; put the connection into its scope."""
         super().on_message_begin()
+        self._expect_head()
         cast("dict[str, Any]", self.scope)[SCOPE_KEY] = self
 
     def on_headers_complete(self) -> None:
         """uvicorn: the head is read. With pipelining, `self.cycle` soon belongs to a later request."""
         super().on_headers_complete()
+        self._end_head()
         cast("dict[str, Any]", self.scope)[CYCLE_KEY] = self.cycle
 
     def connection_lost(self, exc: Exception | None) -> None:
         """uvicorn: the client is gone."""
         super().connection_lost(exc)
+        self._end_head()
         self._tell_gone()
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn: what arrived is no HTTP."""
-        body = body_of(BadRequest("What arrived is no valid HTTP request."), "")
+        self._refuse(400, BadRequest("What arrived is no valid HTTP request."))
+
+    def _refuse(self, status: int, error: BadRequest) -> None:
+        body = body_of(error, "")
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        self.transport.write(STATUS_LINE[400] + head + body)
+        self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
+
+    def _expect_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = asyncio.get_running_loop().call_later(HEAD_TIMEOUT_S, self.transport.close)
+
+    def _end_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        self._head_timer, self._head_bytes = None, 0
 
     def _tell_gone(self) -> None:
         gone, self.on_gone = self.on_gone, None

@@ -43,7 +43,7 @@ async def infer(request: Request, entry: Entry, body: bytes, *, stream: bool) ->
     context.model = entry.name
     assert context.principal is not None
     call = Call(request.scope["path"], body, context.answer_id, context.principal.organization_id)
-    asked = Asked(services_of(request), context, entry, call)
+    asked = Asked(services_of(request), context, entry, call, stream=stream)
     if stream:
         return StreamedAnswer(asked)
     return await whole_answer(asked, request.scope)
@@ -52,7 +52,8 @@ async def infer(request: Request, entry: Entry, body: bytes, *, stream: bool) ->
 class Asked:
     """One call on its way, with what must be known when it ends."""
 
-    def __init__(self, services: Services, context: Context, entry: Entry, call: Call) -> None:
+    def __init__(self, services: Services, context: Context, entry: Entry, call: Call, *, stream: bool) -> None:
+        self._stream = stream
         self.services = services
         self.context = context
         self.entry = entry
@@ -69,7 +70,7 @@ class Asked:
             MantaError: it failed before its first byte.
         """
         gauge = metrics.OPEN_ANSWERS.labels(self.entry.name)
-        deadlines = deadlines_of(self.services.cluster.configuration.ingress, self.entry)
+        deadlines = deadlines_of(self.services.cluster.configuration.ingress, self.entry, stream=self._stream)
         gauge.inc()
         try:
             answer = await self.services.gateway.send(self.entry.base, self.call, client, deadlines, self._opened)
@@ -198,11 +199,11 @@ async def whole_answer(asked: Asked, scope: MutableMapping[str, Any]) -> Respons
     return Response(b"".join(collector.parts), media_type=collector.content_type)
 
 
-def deadlines_of(ingress: IngressSpec, entry: Entry) -> Deadlines:
-    """How long each part of an answer may take."""
+def deadlines_of(ingress: IngressSpec, entry: Entry, *, stream: bool) -> Deadlines:
+    """How long each part of an answer may take; the first bytes of a whole one come at its end."""
     return Deadlines(
         start_s=entry.spec.start_timeout_s,
-        first_token_s=ingress.first_token_timeout_s,
+        first_token_s=ingress.first_token_timeout_s if stream else ingress.total_timeout_s,
         stall_s=ingress.stall_timeout_s,
         total_s=ingress.total_timeout_s,
     )

@@ -1,6 +1,6 @@
 """The front door: a Serve deployment that runs uvicorn itself on the front port.
 
-Serve starts, watches and scales it; its requests go past Serve. `api.main` says what is built here.
+Serve starts, watches and scales it; its requests go past Serve. `build_services` says what is built here.
 """
 
 import asyncio

@@ -42,6 +42,7 @@ class Readiness:
         )
         some = not models or any(model["state"] in CAN_ANSWER for model in models.values())
         ready = postgres == "ready" and some
+        models = {name: _open_part(state) for name, state in models.items()}
         return ready, {"postgres": postgres, "valkey": cache, "ingress": "ready", "search": search, "models": models}
 
     async def states(self) -> dict[str, Any]:
@@ -71,3 +72,8 @@ class Readiness:
 
     async def _cache(self) -> str:
         return "ready" if await valkey.answers(self._valkey) else "unreachable"
+
+
+def _open_part(state: dict[str, Any]) -> dict[str, Any]:
+    """Without the message, which can name files of this machine: everybody may ask for readiness."""
+    return {name: value for name, value in state.items() if name != "message"}

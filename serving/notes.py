@@ -52,6 +52,11 @@ def read_failure(model: str) -> str | None:
     return None if reason is None else str(reason)
 
 
+def forget_failure(model: str) -> None:
+    """A replica of `model` started."""
+    _delete(FAILURE + model)
+
+
 def write_place(place: Place) -> None:
     """Say where a replica listens."""
     _put(PLACE + place.replica, [place.model, place.replica, place.host, place.port, place.tls])

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from ray import serve
+from ray.serve.schema import ApplicationStatus
 
 from configs.specs import ModelSpec
 from serving.apps import model_app
@@ -22,11 +23,17 @@ class Reconciler:
     def __init__(self) -> None:
         self._deployed: dict[str, str] = {}
 
-    def reconcile(self, specs: Sequence[ModelSpec]) -> None:
-        """Deploy what is missing or changed, delete what is no longer wanted."""
+    def reconcile(self, specs: Sequence[ModelSpec]) -> bool:
+        """Deploy what is missing or changed, delete what is no longer wanted.
+
+        Returns:
+            Whether that is all; not while a wanted model's application of before is still being deleted.
+        """
         wanted = {app_name(spec.model_name): spec for spec in specs}
-        running = {name for name in serve.status().applications if name.startswith(APP_PREFIX)}
-        for name in sorted(running - wanted.keys()):
+        found = {name: found for name, found in serve.status().applications.items() if name.startswith(APP_PREFIX)}
+        running = found.keys()
+        leaving = {name for name, application in found.items() if application.status is ApplicationStatus.DELETING}
+        for name in sorted(running - wanted.keys() - leaving):
             log.info("removing %s", name)
             serve.delete(name, _blocking=False)
             self._deployed.pop(name, None)
@@ -38,7 +45,8 @@ class Reconciler:
         if fresh:
             log.info("deploying %s", ", ".join(target.name for target in fresh))
             serve.run_many(fresh, wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
-        self._deployed = {name: spec.model_dump_json() for name, spec in wanted.items()}
+        self._deployed = {name: spec.model_dump_json() for name, spec in wanted.items() if name not in leaving}
+        return not leaving & wanted.keys()
 
     def forget(self, model_name: str) -> None:
         """The model was removed on purpose."""

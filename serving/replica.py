@@ -23,7 +23,7 @@ from serving.backends import load
 from serving.lease_book import LeaseBook
 from serving.link.server import ServerLink, StreamReply
 from serving.link.tls import server_context
-from serving.notes import Place, forget_place, write_failure, write_phase, write_place
+from serving.notes import Place, forget_failure, forget_place, write_failure, write_phase, write_place
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class Replica:
         self._backend = await self._loaded()
         self._server, self._place = await self._listen()
         self._report("ready")
+        forget_failure(self._spec.model_name)
         write_place(self._place)
 
     async def lease(self, lease: str) -> AsyncIterator[str]:

@@ -21,16 +21,16 @@ LOOK_AFTER_S = 1.0
 class StartWatch:
     """Ends the waiting of one model's requests once its start has failed."""
 
-    def __init__(self, failure: Callable[[], str | None]) -> None:
-        """`failure` blocks, and says why Serve gave up, or None."""
-        self.failure: str | None = None
-        self._failure = failure
+    def __init__(self, ask: Callable[[], bool]) -> None:
+        """`ask` blocks, and says whether Serve gave up."""
+        self.failed = False
+        self._ask = ask
         self._limits: set[asyncio.Timeout] = set()
         self._looking: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def waiting(self, limit: asyncio.Timeout) -> Iterator[None]:
-        """What is awaited inside ends by `limit` as soon as it is hopeless; `failure` then says why."""
+        """What is awaited inside ends by `limit` as soon as it is hopeless; `failed` then says so."""
         self._limits.add(limit)
         if self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self._look_again())
@@ -39,19 +39,19 @@ class StartWatch:
         finally:
             self._limits.discard(limit)
 
-    async def look(self) -> str | None:
-        """Why the start failed, as of now; None while it has not, or while nobody can say."""
+    async def look(self) -> bool:
+        """Whether the start failed, as of now; not while nobody can say."""
         try:
-            self.failure = await asyncio.to_thread(self._failure)
+            self.failed = await asyncio.to_thread(self._ask)
         except (RayError, RayServeException) as error:
             log.info("Serve did not say how its models stand (%s)", type(error).__name__)
-            self.failure = None
-        return self.failure
+            self.failed = False
+        return self.failed
 
     async def _look_again(self) -> None:
         try:
             while self._limits:
-                await asyncio.sleep(0 if self.failure else LOOK_AFTER_S)
+                await asyncio.sleep(0 if self.failed else LOOK_AFTER_S)
                 if self._limits and await self.look():
                     self._end_all()
         finally:

@@ -53,12 +53,10 @@ class Status:
         applications = self._applications()
         return {spec.model_name: _state(spec, applications.get(app_name(spec.model_name))) for spec in specs}
 
-    def failure(self, model: str) -> str | None:
-        """Why Serve gave up starting `model`, as far as anyone said; None when it did not give up."""
+    def failed(self, model: str) -> bool:
+        """Whether Serve gave up starting `model`."""
         application = self._applications().get(app_name(model))
-        if application is None or STATES.get(application.status) != "failed":
-            return None
-        return _why(model, application)
+        return application is not None and STATES.get(application.status) == "failed"
 
     def _applications(self) -> dict[str, ApplicationStatusOverview]:
         """Asking Serve costs 40 ms of CPU, and probes ask often."""

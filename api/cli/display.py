@@ -123,8 +123,8 @@ def make_display() -> Display:
     return Moving(console) if console.is_terminal else Lines(console)
 
 
-async def follow_models(url: str, parts: Parts, display: Display) -> None:
-    """Show the models' phases until each is up or failed."""
+async def follow_models(url: str, key: str, parts: Parts, display: Display) -> None:
+    """Show the models' phases until each is up or failed; `key` may ask why."""
     told: set[str] = set()
     async with httpx2.AsyncClient(timeout=5.0, trust_env=False) as client:
         while True:
@@ -134,7 +134,8 @@ async def follow_models(url: str, parts: Parts, display: Display) -> None:
                 parts.set(f"model {name}", "failed" if failed else state["phase"])
                 if failed and name not in told:
                     told.add(name)
-                    display.say(f"model {name} failed: {reason(state['message'])}; `manta logs --part model:{name}`")
+                    why = reason(await _message(client, url, key, name))
+                    display.say(f"model {name} failed: {why}; `manta logs --part model:{name}`")
             if all(state["state"] in SETTLED for state in models.values()) and (models or not _expected(parts)):
                 return
             await asyncio.sleep(POLL_S)
@@ -153,6 +154,15 @@ async def _states(client: httpx2.AsyncClient, url: str) -> dict[str, Any]:
     except (httpx2.HTTPError, ValueError, KeyError):
         return {}
     return states
+
+
+async def _message(client: httpx2.AsyncClient, url: str, key: str, name: str) -> str:
+    """What `/readyz` keeps from those without a key."""
+    try:
+        answer = await client.get(f"{url}/api/models", headers={"authorization": f"Bearer {key}"})
+        return next((str(model["message"]) for model in answer.json()["data"] if model["id"] == name), "")
+    except (httpx2.HTTPError, ValueError, KeyError):
+        return ""
 
 
 def _expected(parts: Parts) -> bool:

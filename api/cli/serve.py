@@ -133,7 +133,7 @@ async def launch(launcher: Launcher, display: Display, layout: Layout, url: str)
     await launcher.start()
     key = key_of(layout.secret("operator_key"))
     display.say(f"Manta answers on {url}/v1 with the key {key}")
-    await follow_models(url, launcher.parts, display)
+    await follow_models(url, key, launcher.parts, display)
     display.settle()
     display.ready(url, key)
 

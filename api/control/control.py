@@ -29,8 +29,8 @@ APP = "control"
 DEPLOYMENT = "control"
 PERIOD_S = 60.0
 """A change wakes the loop at once; this is for what was missed."""
-RETRY_S = 5.0
-"""After a failure, and while another `control` leads."""
+RETRY_S = 2.0
+"""After a failure, while another `control` leads, and while what stands in the way ends."""
 
 
 class Control:
@@ -78,22 +78,22 @@ class Control:
         """Whether this one leads and what runs is what is wanted."""
         try:
             if await self._leadership.held():
-                await self._reconcile()
-                return True
+                return await self._reconcile()
         except Unavailable:
             log.info("the database is away; what runs goes on")
         except Exception:
             log.exception("reconciling failed")
         return False
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self) -> bool:
         async with self._database.unit() as session:
             rows = await model_queries.all_rows(session)
         before = {spec.model_name for spec in self._specs}
         self._specs = [spec for spec, _ in rows]
-        await asyncio.to_thread(self._reconciler.reconcile, self._specs)
+        done = await asyncio.to_thread(self._reconciler.reconcile, self._specs)
         for name in before - {spec.model_name for spec in self._specs}:
             self._reconciler.forget(name)
+        return done
 
     async def _sleep(self, seconds: float) -> None:
         try:

@@ -21,6 +21,11 @@ async def find(session: AsyncSession, digest: bytes) -> ApiKey | None:
     return key if key is not None and (key.expires_at is None or key.expires_at > now) else None
 
 
+async def known(session: AsyncSession, digest: bytes) -> bool:
+    """Whether there is or was a key with this SHA-256."""
+    return (await session.scalars(select(ApiKey.id).where(ApiKey.digest == digest))).one_or_none() is not None
+
+
 async def add(
     session: AsyncSession,
     made: NewKey,

@@ -163,9 +163,11 @@ class Launcher:
                 await again()
             except (MantaError, OSError) as error:
                 log.warning("%s could not be started: %s", child.name, error)
-                await asyncio.sleep(RESTART_PAUSE_S)
+            except Exception:
+                log.exception("%s could not be started", child.name)  # a guard that ends leaves its part down for good
             else:
                 return
+            await asyncio.sleep(RESTART_PAUSE_S)
 
     def _end_stores(self) -> None:
         for store in (self._valkey, self._postgres):

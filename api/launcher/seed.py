@@ -39,7 +39,7 @@ async def seed(url: str, specs: list[ModelSpec], operator_secret: str) -> None:
     key = key_of(operator_secret)
     async with database.unit() as session:
         await model_queries.seed(session, specs)
-        if await key_queries.find(session, digest_of(key.encode())) is None:
+        if not await key_queries.known(session, digest_of(key.encode())):
             session.add(operator_key(key))
     await database.close()
 

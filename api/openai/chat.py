@@ -82,12 +82,16 @@ class UserMessage(Wire):
 
 
 class AssistantMessage(Wire):
-    """What the model said before."""
+    """What the model said before, as answers have it: what is empty there is taken and dropped."""
 
     role: Literal["assistant"]
     content: TextContent | None = None
     name: Name | None = None
     refusal: str | None = None
+    reasoning: str | None = None
+    annotations: Annotated[list[Any], Field(max_length=0)] | None = None
+    audio: None = None
+    function_call: None = None
     tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOLS)] | None = None
 
 

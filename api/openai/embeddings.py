@@ -15,7 +15,7 @@ Tokens = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_CHARACTERS)
 
 
 class EmbeddingsRequest(Wire):
-    """OpenAI's fields, and vLLM's `truncate_prompt_tokens` for who wants long texts cut (-1: to the window)."""
+    """OpenAI's fields, vLLM's `truncate_prompt_tokens` (-1: to the window), `input_type` for models with prefixes."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     input: Text | Tokens | Annotated[list[Text] | list[Tokens], Field(min_length=1, max_length=MAX_INPUTS)]
@@ -23,3 +23,4 @@ class EmbeddingsRequest(Wire):
     dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
     truncate_prompt_tokens: Annotated[int, Field(ge=-1, le=2**20)] | None = None
+    input_type: Literal["query", "document"] | None = None

@@ -20,6 +20,9 @@ from configs.specs import Kind
 
 router = guarded_router()
 
+EMPTY_IN_ANSWERS = {"annotations", "audio", "function_call"}
+UNKNOWN_TO_TEMPLATES = [b"developer", *(name.encode() for name in sorted(EMPTY_IN_ANSWERS))]
+
 
 @router.post("/v1/chat/completions", openapi_extra=takes(ChatRequest), tags=["OpenAI"])
 @requires(Permission.INFERENCE)
@@ -28,7 +31,7 @@ async def chat_completions(request: Request) -> Response:
     context = context_of(request.scope)
     asked = read(ChatRequest, context)
     entry = services_of(request).directory.of_kind(asked.model, Kind.CHAT)
-    return await infer(request, entry, _with_known_roles(context.body, context.json), stream=bool(asked.stream))
+    return await infer(request, entry, _with_known_messages(context.body, context.json), stream=bool(asked.stream))
 
 
 @router.post("/v1/completions", openapi_extra=takes(CompletionRequest), tags=["OpenAI"])
@@ -58,14 +61,17 @@ async def tokenize(request: Request) -> Response:
     context = context_of(request.scope)
     asked = read(TokenizeRequest, context)
     entry = services_of(request).directory.of_kind(asked.model, Kind.CHAT)
-    return await infer(request, entry, context.body, stream=False)
+    return await infer(request, entry, _with_known_messages(context.body, context.json), stream=False)
 
 
-def _with_known_roles(body: bytes, parsed: dict[str, Any]) -> bytes:
-    """`developer` is OpenAI's newer word for `system`; templates know only the older one."""
-    if b"developer" not in body:
+def _with_known_messages(body: bytes, parsed: dict[str, Any]) -> bytes:
+    """The chat as templates know it, the same bytes where nothing is to be changed."""
+    if "messages" not in parsed or not any(word in body for word in UNKNOWN_TO_TEMPLATES):
         return body
-    messages = [
-        {**message, "role": "system"} if message["role"] == "developer" else message for message in parsed["messages"]
-    ]
-    return orjson.dumps({**parsed, "messages": messages})
+    return orjson.dumps({**parsed, "messages": [_known_message(message) for message in parsed["messages"]]})
+
+
+def _known_message(message: dict[str, Any]) -> dict[str, Any]:
+    """`developer` is OpenAI's newer word for `system`; an answer that is sent back has fields that are always empty."""
+    known = {name: value for name, value in message.items() if name not in EMPTY_IN_ANSWERS}
+    return {**known, "role": "system"} if message["role"] == "developer" else known

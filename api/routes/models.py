@@ -46,7 +46,7 @@ async def list_served(request: Request) -> Response:
     async with services.database.unit() as session:
         rows = await model_queries.all_rows(session)
         origins = await model_queries.origins(session)
-    data = [_served(spec, origins[spec.model_name], states.get(spec.model_name)) for spec, _ in rows]
+    data = [_served(spec, origins.get(spec.model_name, "api"), states.get(spec.model_name)) for spec, _ in rows]
     return json_answer({"object": "list", "data": data})
 
 
@@ -57,8 +57,10 @@ async def add_model(request: Request) -> Response:
     spec = _spec_of(context_of(request.scope).json)
     services = services_of(request)
     async with services.database.unit() as session:
-        if not await model_queries.add(session, spec):
-            raise Conflict(f"A model of the name {spec.model_name!r} is served already.", param="model_name")
+        taken = names_of(*(served for served, _ in await model_queries.all_rows(session)))
+        if (twice := sorted(taken & names_of(spec))) or not await model_queries.add(session, spec):
+            name = twice[0] if twice else spec.model_name
+            raise Conflict(f"A model or adapter of the name {name!r} is served already.", param="model_name")
         await notify(session, model_queries.CHANNEL)
     await services.directory.refresh()
     return json_answer(_served(spec, "api", None), 201)
@@ -75,6 +77,11 @@ async def remove_model(request: Request, name: str) -> Response:
         await notify(session, model_queries.CHANNEL)
     await services.directory.refresh()
     return json_answer({"id": name, "object": "model", "deleted": True})
+
+
+def names_of(*specs: ModelSpec) -> set[str]:
+    """What clients can call: models and the adapters they carry."""
+    return {name for spec in specs for name in (spec.model_name, *(adapter.name for adapter in spec.adapters))}
 
 
 def _openai(entry: Entry) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """vLLM's refusals in our words.
 
-vLLM's messages can repeat what a client sent and name files of this machine, so none is passed on: they are logged, and
-the client gets a sentence of ours with the number or the field that matters.
+vLLM's messages can repeat what a client sent and name files of this machine, so none is passed on, and the log has them
+at level debug only: the client gets a sentence of ours with the number or the field that matters.
 """
 
 import logging
@@ -27,7 +27,7 @@ def refusal(message: str, *, status: int, param: str | None, window: int) -> Man
     """What a client is told when vLLM refused its request.
 
     Args:
-        message: vLLM's own text, logged and matched, never passed on.
+        message: vLLM's own text, matched, never passed on.
         status: HTTP status that vLLM chose.
         param: the field that vLLM blames, if any.
         window: the model's context length in tokens.
@@ -37,7 +37,8 @@ def refusal(message: str, *, status: int, param: str | None, window: int) -> Man
 
 
 def _in_our_words(message: str, status: int, param: str | None, window: int) -> MantaError:
-    log.info("vLLM refused a request (%s, %s): %.300s", status, param, message)
+    log.info("vLLM refused a request (status %s, field %s)", status, param if param and FIELD.match(param) else None)
+    log.debug("vLLM's words: %.300s", message)
     if status == HTTPStatus.NOT_FOUND:
         return ModelNotFound("This replica does not serve that model.", param="model")
     if status in OVERLOADED:

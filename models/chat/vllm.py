@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import prometheus_client
+from vllm.entrypoints.chat_utils import ChatTemplateResolutionError
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.entrypoints.openai.completion.protocol import CompletionRequest
 from vllm.entrypoints.serve.engine.protocol import ErrorResponse
@@ -55,6 +56,7 @@ class VllmBackend:
 
     async def start(self, report: Callable[[str], None]) -> None:
         """See `models.wire.Backend`; the loop stands still while the engine core loads."""
+        report("download")
         folder = await asyncio.to_thread(sources.folder, self._spec.params.source, "transformers")
         report("load")
         arguments = engine_arguments(self._spec, str(folder))
@@ -220,12 +222,22 @@ class VllmBackend:
         return bool(self._engine.vllm_config.structured_outputs_config.reasoning_parser)
 
     async def _warm_up(self) -> None:
-        body = {"model": self._spec.model_name, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 1}
-        request = ChatCompletionRequest.model_validate(body)
+        """One token by the way that needs no chat template: a base model has none, and serves completions."""
+        body = {"model": self._spec.model_name, "prompt": "hello", "max_tokens": 1}
+        request = CompletionRequest.model_validate(body)
         assert self._layer is not None
-        answer = await self._layer.chat.create_chat_completion(request, None)
+        answer = await self._layer.completion.create_completion(request, None)
         if isinstance(answer, ErrorResponse):
             raise Internal(f"The model {self._spec.model_name!r} failed its first answer; the log tells why.")
+        await self._warm_up_chat()
+
+    async def _warm_up_chat(self) -> None:
+        chat = {"model": self._spec.model_name, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 1}
+        assert self._layer is not None
+        try:
+            await self._layer.chat.create_chat_completion(ChatCompletionRequest.model_validate(chat), None)
+        except ChatTemplateResolutionError:
+            log.warning("the model %s has no chat template: it serves /v1/completions only", self._spec.model_name)
 
     def _output_handler_ended(self, _: asyncio.Task[None]) -> None:
         """The handler ends only when the engine core died, or at a stop of ours."""

@@ -36,7 +36,7 @@ class EmbeddingBackend:
         self.on_death: Callable[[], object] | None = None
 
     async def start(self, report: Callable[[str], None]) -> None:
-        """See `models.wire.Backend`."""
+        """See `models.wire.Backend`; what is not here yet is fetched while it loads."""
         report("load")
         create = plugins.load(FOLDER, self._spec.params.backend)
         embedder: Embedder = await asyncio.to_thread(create, self._spec)

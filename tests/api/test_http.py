@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.http import SCOPE_KEY, SLOW_READER_BYTES, DirectStream
+from api.http import MAX_HEAD_BYTES, SCOPE_KEY, SLOW_READER_BYTES, DirectStream
 from tests.fixtures.links import TIMEOUT_S
 from tests.fixtures.servers import Served, Wire, served
 
@@ -230,3 +230,32 @@ async def test_a_fast_reader_gets_more_than_the_bound(front: Served, site: Site)
         assert not site.gone.is_set()
         await wire.drop()
         await asyncio.wait_for(site.gone.wait(), TIMEOUT_S)
+
+
+async def test_a_head_without_end_is_refused(front: Served) -> None:
+    async with front.wire() as wire:
+        wire.send(b"GET /plain HTTP/1.1\r\nhost: a\r\nx-long: " + b"a" * (MAX_HEAD_BYTES + 1))
+        assert (await wire.head())[0] == 431
+    async with front.wire() as wire:
+        wire.send(request("/plain", headers="x-long: " + "a" * (MAX_HEAD_BYTES // 2) + "\r\n"))
+        assert (await wire.reply()).body == b"plain"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /plain HT"], ids=["silent", "half a line"])
+async def test_a_head_that_does_not_come_is_not_waited_for(
+    front: Served, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr("api.http.HEAD_TIMEOUT_S", 0.1)
+    async with front.wire() as wire:
+        wire.send(sent)
+        assert await asyncio.wait_for(wire.rest(), TIMEOUT_S) == b""
+
+
+async def test_a_head_in_time_ends_the_wait(front: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.http.HEAD_TIMEOUT_S", 0.1)
+    async with front.wire() as wire:
+        wire.send(request("/plain"))
+        await wire.reply()
+        await asyncio.sleep(0.2)
+        wire.send(request("/plain"))
+        assert (await wire.reply()).body == b"plain"

@@ -33,7 +33,7 @@ class Told:
 
 
 def model(state: str) -> dict[str, Any]:
-    return {"state": state, "phase": state, "replicas": 1, "message": ""}
+    return {"state": state, "phase": state, "replicas": 1}
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def readiness(database: Database, valkey: EmbeddedValkey, told: Told) -> A
 
 
 async def test_everything_is_ready(readiness: Readiness, told: Told) -> None:
-    told.states = {"m": model("ready")}
+    told.states = {"m": model("ready") | {"message": "/a/path"}}
     ready, parts = await readiness.report()
     assert ready
     assert {parts[name] for name in ("postgres", "valkey", "ingress", "search")} == {"ready"}
@@ -86,7 +86,7 @@ async def test_one_model_that_can_answer_is_enough(
 
 
 async def test_the_last_known_states_stay_while_control_is_away(readiness: Readiness, told: Told) -> None:
-    told.states = {"m": model("ready")}
+    told.states = {"m": model("ready") | {"message": "/a/path"}}
     await readiness.report()
     told.states = None
     ready, parts = await readiness.report()

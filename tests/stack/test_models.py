@@ -23,6 +23,9 @@ def test_an_embedder_is_added_and_removed_while_chat_goes_on(stack: Stack) -> No
     assert stack.sdk().completions.create(model="starter", prompt="hello", max_tokens=2).choices
     assert stack.request("DELETE", "/api/models/second/embedder").status_code == 200
     assert stack.request("DELETE", "/api/models/second/embedder").status_code == 404
+    assert stack.request("POST", "/api/models", json=spec).status_code == 201
+    assert stack.sdk(timeout=45).embeddings.create(model="second/embedder", input="added again at once").data
+    assert stack.request("DELETE", "/api/models/second/embedder").status_code == 200
     names = [model["id"] for model in stack.get("/api/models").json()["data"]]
     assert "second/embedder" not in names
     assert replica.is_running()
@@ -41,9 +44,20 @@ def test_a_model_that_does_not_exist_fails_alone_and_says_why(stack: Stack) -> N
     with pytest.raises(InternalServerError) as refused:
         stack.sdk(timeout=20).embeddings.create(model="ghost", input="nobody will answer")
     assert refused.value.status_code == 503
-    assert "could not be started: " in refused.value.message
+    assert "could not be started" in refused.value.message
+    assert "no-such-folder" not in refused.value.message + stack.get("/readyz").text
     assert stack.sdk().completions.create(model="starter", prompt="hello", max_tokens=2).choices
     stack.request("DELETE", "/api/models/ghost")
+
+
+def test_no_adapter_takes_the_name_of_a_model(stack: Stack) -> None:
+    spec = {
+        "model_name": "thief",
+        "params": {"model": "vllm/starter"},
+        "adapters": [{"name": "starter", "path": "/nowhere"}],
+    }
+    answer = stack.request("POST", "/api/models", json=spec)
+    assert (answer.status_code, "starter" in answer.json()["error"]["message"]) == (409, True)
 
 
 def test_a_model_sleeps_and_its_first_request_wakes_it(stack: Stack) -> None:

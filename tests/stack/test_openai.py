@@ -35,6 +35,27 @@ def test_models(stack: Stack) -> None:
         client.models.retrieve("nobody")
 
 
+def test_an_answer_goes_back_as_it_came(stack: Stack) -> None:
+    client = stack.sdk()
+    said = client.chat.completions.create(model="starter", messages=HELLO, max_tokens=8).choices[0].message
+    stored: dict[str, object] = {
+        "role": "assistant",
+        "content": "hello",
+        "refusal": None,
+        "annotations": [],
+        "audio": None,
+    }
+    for before in (said, said.to_dict(), stored | {"reasoning": "they greet me", "function_call": None}):
+        messages = [*HELLO, before, *HELLO]
+        assert client.chat.completions.create(model="starter", messages=messages, max_tokens=8).choices  # type: ignore[arg-type]  # as people do
+
+
+def test_a_prompt_is_scored_without_a_new_token(stack: Stack) -> None:
+    choice = stack.sdk().completions.create(model="starter", prompt="Manta is", echo=True, logprobs=1, max_tokens=0)
+    assert choice.choices[0].text == "Manta is"
+    assert choice.choices[0].logprobs is not None
+
+
 def test_chat_whole_and_streamed_give_the_same(stack: Stack) -> None:
     client = stack.sdk()
     whole = client.chat.completions.create(model="starter", messages=HELLO, max_tokens=12, temperature=0)

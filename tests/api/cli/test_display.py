@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from rich.console import Console
 
 from api.cli.display import Lines, Moving, follow_models, reason
@@ -75,11 +75,15 @@ def test_the_reason_is_the_last_line_of_an_exception(message: str, line: str) ->
     assert reason(message) == line
 
 
+KEY = "sk-operator"
+
+
 class Site:
     """A server whose models come up look by look."""
 
     def __init__(self) -> None:
         self.looks: list[Any] = []
+        self.messages: dict[str, str] = {}
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -87,7 +91,15 @@ class Site:
         @app.get("/readyz")
         async def readyz() -> Any:
             look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
-            return {"status": "up"} if look is None else {"parts": {"models": look}}
+            if look is None:
+                return {"status": "up"}
+            self.messages |= {name: state.pop("message", "") for name, state in look.items() if "message" in state}
+            return {"parts": {"models": look}}
+
+        @app.get("/api/models")
+        async def models(request: Request) -> Any:
+            assert request.headers["authorization"] == f"Bearer {KEY}"
+            return {"data": [{"id": name, "message": message} for name, message in self.messages.items()]}
 
         return app
 
@@ -122,7 +134,7 @@ async def test_models_are_followed_until_all_are_settled(
     lines = Lines(console := screen())
     parts = Parts(lines.changed)
     parts.set("model a", "waiting")
-    await follow_models(front.url, parts, lines)
+    await follow_models(front.url, KEY, parts, lines)
     assert parts.as_json() == {"model a": "ready", "model b": "failed", "model c": "asleep"}
     assert text_of(console).count("model b failed: OSError: no weights; `manta logs --part model:b`") == 1
 
@@ -131,5 +143,5 @@ async def test_nothing_is_waited_for_where_no_model_is_expected(front: Served, s
     site.looks = [{}]
     lines = Lines(screen())
     parts = Parts(lines.changed)
-    await follow_models(front.url, parts, lines)
+    await follow_models(front.url, KEY, parts, lines)
     assert parts.all() == []

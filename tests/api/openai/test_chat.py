@@ -1,10 +1,11 @@
 from typing import Any, get_args
 
+import orjson
 import pytest
 
 from api.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, NOT_HERE, ChatRequest
 from api.openai.sampling import Sampling
-from api.routes.inference import _with_known_roles
+from api.routes.inference import _with_known_messages
 from configs.errors import UnsupportedParameter
 from tests.fixtures.shapes import SAMPLING, accepts, refuses, refuses_unknown
 
@@ -139,9 +140,12 @@ GOOD_MESSAGES = [
     {"role": "assistant", "content": "a"},
     {"role": "assistant", "content": None, "tool_calls": [CALL]},
     {"role": "assistant", "refusal": "no", "tool_calls": [CALL] * MAX_TOOLS},
+    {"role": "assistant", "content": "a", "reasoning": "r", "annotations": [], "audio": None, "function_call": None},
     {"role": "tool", "content": "t", "tool_call_id": "i" * 256},
 ]
 BAD_MESSAGES = [
+    {"role": "assistant", "content": "a", "annotations": [{}]},
+    {"role": "assistant", "content": "a", "audio": {"id": "a"}},
     {"role": "robot", "content": "x"},
     {"content": "x"},
     {"role": "user"},
@@ -183,11 +187,29 @@ def test_only_images_inside_the_request_are_taken(url: str) -> None:
     assert "image_url.url" in str(refuses(ChatRequest, body(messages=[{"role": "user", "content": content}])).param)
 
 
+def test_a_param_has_no_names_of_branches() -> None:
+    places = {
+        "messages[0].content[0].text": body(messages=[{"role": "user", "content": [{"type": "text", "text": 1}]}]),
+        "messages[0].content": body(messages=[{"role": "user", "content": 1}]),
+        "messages[0].tool_call_id": body(messages=[{"role": "tool", "content": "x"}]),
+        "tool_choice.function.name": body(tool_choice={"type": "function", "function": {"name": 1}}),
+        "tools[0].function.name": body(tools=[{"type": "function", "function": {"name": 1}}]),
+    }
+    assert [refuses(ChatRequest, wrong).param for wrong in places.values()] == list(places)
+
+
+def test_what_is_empty_in_an_answer_is_dropped() -> None:
+    empty: dict[str, object] = {"annotations": [], "audio": None, "function_call": None}
+    sent = body(messages=[USER, {"role": "assistant", "content": "a", "reasoning": "r", **empty}])
+    changed = orjson.loads(_with_known_messages(orjson.dumps(sent), sent))
+    assert changed == body(messages=[USER, {"role": "assistant", "content": "a", "reasoning": "r"}])
+
+
 def test_developer_becomes_system_and_nothing_else_changes() -> None:
     raw = b'{"messages": [{"role": "user", "content": "hi"}],  "model": "m"}'
-    assert _with_known_roles(raw, {}) is raw
+    assert _with_known_messages(raw, orjson.loads(raw)) is raw
     parsed = body(messages=[{"role": "developer", "content": "developer"}, USER], seed=7)
-    changed = _with_known_roles(b"developer", parsed)
+    changed = _with_known_messages(b"developer", parsed)
     assert b'{"role":"system","content":"developer"}' in changed
     assert b'"seed":7' in changed
 

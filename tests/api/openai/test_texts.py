@@ -25,6 +25,8 @@ FIELDS: dict[type[Wire], list[tuple[str, list[Any], list[Any]]]] = {
             ["", [], [""], [[]], ["p"] * (MAX_PROMPTS + 1), [[1]] * (MAX_PROMPTS + 1), [-1], [2**31], ["p", 1], 1],
         ),
         ("echo", [True, False], ["yes"]),
+        ("best_of", [1, None], [2]),
+        ("suffix", [None], ["s"]),
         ("logprobs", [0, 20], [-1, 21, True]),
     ],
     EmbeddingsRequest: [
@@ -41,6 +43,7 @@ FIELDS: dict[type[Wire], list[tuple[str, list[Any], list[Any]]]] = {
         ("dimensions", [1, 65536, None], [0, 65537, 1.5]),
         ("user", ["u" * 512], ["u" * 513]),
         ("truncate_prompt_tokens", [-1, 0, 2**20], [-2, 2**20 + 1]),
+        ("input_type", ["query", "document", None], ["passage"]),
     ],
     TokenizeRequest: [
         ("model", ["m" * 256], ["", "m" * 257]),
@@ -71,13 +74,17 @@ def test_a_field_is_refused_beyond_its_limits(shape: type[Wire], name: str, valu
 
 @pytest.mark.parametrize("shape", BASE, ids=label)
 def test_an_unknown_field_is_refused(shape: type[Wire]) -> None:
-    for name in ("extra", "best_of", "suffix", "metadata"):
+    for name in ("extra", "metadata"):
         refuses_unknown(shape, BASE[shape] | {name: 1}, name)
 
 
 @pytest.mark.parametrize("shape", [CompletionRequest, EmbeddingsRequest], ids=label)
 def test_every_field_is_tested(shape: type[Wire]) -> None:
     assert {name for name, _, _ in FIELDS[shape]} == set(shape.model_fields) - {"stream_options"}
+
+
+def test_a_prompt_is_scored_without_a_new_token() -> None:
+    accepts(CompletionRequest, {"model": "m", "prompt": "p", "echo": True, "logprobs": 1, "max_tokens": 0})
 
 
 def test_tokenize_takes_a_prompt_or_messages() -> None:
