@@ -27,6 +27,7 @@ Observe = Callable[[Context], None]
 
 REQUEST_ID = re.compile(rb"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 BODY_TIMEOUT_S = 60.0
+WALKED_HERE_BYTES = 64 * 1024
 MAX_STRING_NUL = b"\\u0000"
 WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
 
@@ -61,13 +62,19 @@ class Gate:
             if scope["method"] in WITH_BODY:
                 context.body = await self._read(headers, receive)
                 if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"application/json":
-                    context.json = parse(context.body, self._limits.max_json_depth)
+                    context.json = await self._parsed(context.body)
         except MantaError as error:
             await response_of(error, context.request_id)(scope, receive, send_named)
         else:
             await self._app(scope, receive, send_named)
         finally:
             self._observe(context)
+
+    async def _parsed(self, body: bytes) -> Any:  # noqa: ANN401  any JSON
+        """A large body is walked beside the loop, on which every stream would wait for it."""
+        if len(body) > WALKED_HERE_BYTES:
+            return await asyncio.to_thread(parse, body, self._limits.max_json_depth)
+        return parse(body, self._limits.max_json_depth)
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         limit = self._limits.max_body_bytes

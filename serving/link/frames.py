@@ -26,6 +26,8 @@ HEADER = struct.Struct("<IIB")
 OPEN_HEAD = struct.Struct("<H")
 USAGE = struct.Struct("<III")
 MAX_PAYLOAD = 256 * 2**20
+MAX_HELLO = 1024
+"""Until the secret was shown, a stranger's bytes are kept."""
 KNOWN_ERRORS = {
     name: value
     for name, value in vars(errors).items()
@@ -58,7 +60,8 @@ def pack(kind: FrameKind, stream: int, payload: bytes = b"") -> bytes:
 class Splitter:
     """Cuts received bytes into frames; keeps an incomplete tail for the next read."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
+        self.max_payload = max_payload
         self._tail = bytearray()
         self._needed = 0
 
@@ -66,7 +69,7 @@ class Splitter:
         """Yield (kind, stream, payload) for each complete frame.
 
         Raises:
-            LinkBroken: a frame claims more than MAX_PAYLOAD bytes.
+            LinkBroken: a frame claims more than `max_payload` bytes.
         """
         if self._tail:
             self._tail += data
@@ -78,8 +81,8 @@ class Splitter:
         unpack, header_size = HEADER.unpack_from, HEADER.size
         while size - position >= header_size:
             length, stream, kind = unpack(data, position)
-            if length > MAX_PAYLOAD:
-                msg = f"a frame of {length} bytes is above the limit of {MAX_PAYLOAD}"
+            if length > self.max_payload:
+                msg = f"a frame of {length} bytes is above the limit of {self.max_payload}"
                 raise LinkBroken(msg)
             end = position + header_size + length
             if end > size:

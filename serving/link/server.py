@@ -13,7 +13,17 @@ from typing import Protocol, cast
 
 from configs.errors import Internal, MantaError
 from models.wire import Call, Usage
-from serving.link.frames import FrameKind, LinkBroken, Splitter, pack, pack_error, pack_usage, unpack_open
+from serving.link.frames import (
+    MAX_HELLO,
+    MAX_PAYLOAD,
+    FrameKind,
+    LinkBroken,
+    Splitter,
+    pack,
+    pack_error,
+    pack_usage,
+    unpack_open,
+)
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +101,7 @@ class ServerLink(asyncio.Protocol):
     def __init__(self, answerer: Answerer, secret: bytes) -> None:
         self._answerer = answerer
         self._secret = secret
-        self._splitter = Splitter()
+        self._splitter = Splitter(MAX_HELLO)
         self._replies: dict[int, StreamReply] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._leases: set[str] = set()
@@ -162,6 +172,7 @@ class ServerLink(asyncio.Protocol):
             msg = "wrong secret"
             raise LinkBroken(msg)
         self._trusted = True
+        self._splitter.max_payload = MAX_PAYLOAD
 
     def _start(self, stream: int, call: Call) -> None:
         if call.lease:

@@ -33,6 +33,7 @@ class GrammarGuard:
 
     def __init__(self, tokenizer_info: Callable[[], str]) -> None:
         self._tokenizer_info = tokenizer_info
+        self._told: bytes | None = None
         self._verdicts: OrderedDict[bytes, bool] = OrderedDict()
         self._turn = asyncio.Lock()
         self._child: Child | None = None
@@ -97,7 +98,9 @@ class GrammarGuard:
         self._stream = await asyncio.open_connection(sock=ours)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                await self._exchange(self._tokenizer_info().encode())
+                if self._told is None:  # the whole vocabulary: seconds for a large one
+                    self._told = (await asyncio.to_thread(self._tokenizer_info)).encode()
+                await self._exchange(self._told)
         except (OSError, EOFError, TimeoutError) as error:
             self.close()
             raise Unavailable("The process that checks grammars could not be started.") from error

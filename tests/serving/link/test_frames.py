@@ -10,6 +10,7 @@ from models.wire import Call, Usage
 from serving.link.frames import (
     HEADER,
     KNOWN_ERRORS,
+    MAX_HELLO,
     MAX_PAYLOAD,
     FrameKind,
     LinkBroken,
@@ -111,3 +112,9 @@ def test_an_error_of_an_unknown_name_becomes_an_internal_one() -> None:
 def test_no_name_reaches_anything_but_the_tree() -> None:
     for name in ("Any", "ClassVar", "_rebuild", "__builtins__"):
         assert type(unpack_error(b'["%b","words",null,null]' % name.encode())) is errors.Internal
+
+
+def test_before_the_secret_little_is_kept() -> None:
+    splitter = Splitter(MAX_HELLO)
+    with pytest.raises(LinkBroken, match=str(MAX_HELLO)):
+        list(splitter.feed(HEADER.pack(MAX_HELLO + 1, 0, FrameKind.HELLO)))
