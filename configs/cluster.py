@@ -11,6 +11,7 @@ from typing import Self
 from pydantic import Field, SecretStr, field_serializer
 
 from configs.errors import ConfigurationError
+from configs.keyring import Keyring
 from configs.specs import Configuration, Spec
 
 VARIABLE = "MANTA_CLUSTER"
@@ -23,6 +24,15 @@ class Cluster(Spec):
     database_url: SecretStr = Field(description="as the application's role")
     redis_url: SecretStr
     link_secret: SecretStr
+    master_keys: Path = Field(
+        default_factory=lambda given: given["data_dir"] / "secrets" / "master_keys",
+        description="keyring of what is stored encrypted",
+    )
+    master_key_command: tuple[str, ...] = Field((), description="prints that keyring instead: an argument list")
+    token_keys: Path = Field(
+        default_factory=lambda given: given["data_dir"] / "secrets" / "token_keys",
+        description="keyring that signs access tokens",
+    )
     link_certificate: Path | None = Field(None, description="needed as soon as there is a second machine")
     link_key: Path | None = None
     port_socket: Path | None = Field(None, description="where the launcher hands over the front port")
@@ -43,6 +53,14 @@ class Cluster(Spec):
             msg = "replicas on several machines need link_certificate and link_key in the cluster file"
             raise ConfigurationError(msg)
         return self.link_certificate, self.link_key
+
+    def masters(self) -> Keyring:
+        """The keyring of what is stored encrypted; it is read at its first use."""
+        return Keyring.of_command(self.master_key_command) if self.master_key_command else Keyring.at(self.master_keys)
+
+    def tokens(self) -> Keyring:
+        """The keyring that signs access tokens; it is read at its first use."""
+        return Keyring.at(self.token_keys)
 
     @classmethod
     def from_environment(cls) -> Self:

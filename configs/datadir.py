@@ -136,6 +136,16 @@ class Layout:
         return self.secrets / "cluster.json"
 
     @property
+    def master_keys(self) -> Path:
+        """The keyring of what is stored encrypted (`configs.keyring`), unless MANTA_MASTER_KEY_FILE names another."""
+        return self.secrets / "master_keys"
+
+    @property
+    def token_keys(self) -> Path:
+        """The keyring that signs access tokens."""
+        return self.secrets / "token_keys"
+
+    @property
     def processes(self) -> Path:
         """The ledger of what was started."""
         return self.run_dir / "processes.json"

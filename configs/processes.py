@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals, pidfd_send_signal
@@ -194,18 +194,20 @@ def run(
     """
     program = Path(argv[0]).name
     with tempfile.TemporaryFile() as output:
-        process = _popen(argv, cwd, env, account, output.fileno(), ())
-        try:
-            code = process.wait(timeout_s)
-        except subprocess.TimeoutExpired as exc:
-            msg = f"{program} did not end within {timeout_s:g} s. Its last lines: {_end(output)}"
-            raise Internal(msg) from exc
-        finally:
-            _kill_session(process)
-        if code != 0:
-            msg = f"{program} ended with status {code}. Its last lines: {_end(output)}"
-            raise Internal(msg)
+        _finish(_popen(argv, cwd, env, account, output.fileno(), ()), program, timeout_s, output)
         return Completed(program, _end(output))
+
+
+def ask(argv: Sequence[str], *, timeout_s: float, cwd: Path, env: Mapping[str, str], max_bytes: int) -> bytes:
+    """The beginning of what a short command prints on standard output; it may be a secret and touches no disk.
+
+    Raises:
+        ConfigurationError, Internal: as for `run`.
+    """
+    program = Path(argv[0]).name
+    with os.fdopen(os.memfd_create(program), "rb") as output, tempfile.TemporaryFile() as errors:
+        _finish(_popen(argv, cwd, env, None, output.fileno(), (), errors.fileno()), program, timeout_s, errors)
+        return os.pread(output.fileno(), max_bytes, 0)
 
 
 def wait_until(ready: Callable[[], bool], child: Child, timeout_s: float) -> None:
@@ -235,6 +237,7 @@ def _popen(
     account: Account | None,
     output: int,
     fds: Sequence[int],
+    errors: int = subprocess.STDOUT,
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
@@ -243,7 +246,7 @@ def _popen(
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=errors,
             pass_fds=tuple(fds),
             start_new_session=True,
             umask=0o077,
@@ -259,17 +262,24 @@ def _refusal(program: str, cwd: Path, account: Account | None, exc: OSError) -> 
     if not cwd.is_dir():
         return f"cannot start {program}: the folder {str(cwd)!r} does not exist"
     if account and exc.errno == errno.EPERM:
-        return (
-            f"cannot start {program}: root may not become {account.name!r} here (CAP_SETUID, CAP_SETGID); run as a user"
-        )
+        return f"cannot start {program}: root may not become {account.name!r} here (it lacks CAP_SETUID, CAP_SETGID)"
     return f"cannot start {program}: {exc.strerror}"
 
 
-def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    """End a short command that still runs, with its children. Its group's number is its own until it is reaped."""
-    if process.poll() is None:
-        os.killpg(process.pid, SIGKILL)
-        process.wait()
+def _finish(process: subprocess.Popen[bytes], program: str, timeout_s: float, words: IO[bytes]) -> None:
+    """Wait for a short command; Internal with its last words when it fails or must be killed, with its children."""
+    code: int | None = None
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            code = process.wait(timeout_s)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, SIGKILL)  # its group's number is its own until it is reaped
+            process.wait()
+    if code != 0:
+        ended = f"did not end within {timeout_s:g} s" if code is None else f"ended with status {code}"
+        msg = f"{program} {ended}. Its last lines: {_end(words)}"
+        raise Internal(msg)
 
 
 def _end(output: IO[bytes]) -> str:

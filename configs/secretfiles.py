@@ -11,6 +11,7 @@ from configs import accounts, files
 from configs.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_MAX_BYTES = 64 * 1024
 
 
 def read_or_make(folder: Path, name: str, nbytes: int) -> str:
@@ -26,8 +27,8 @@ def read_or_make(folder: Path, name: str, nbytes: int) -> str:
     with files.disk_faults(path):
         refuse_open_folder(folder)
         if not path.is_symlink() and not path.exists():
-            _make(path, secrets.token_urlsafe(nbytes))
-        return _read(path)
+            write_once(path, secrets.token_urlsafe(nbytes))
+        return read(path)
 
 
 def refuse_open_folder(folder: Path) -> None:
@@ -39,8 +40,12 @@ def refuse_open_folder(folder: Path) -> None:
     _refuse_loose(folder.lstat(), folder, stat.S_ISDIR)
 
 
-def _make(path: Path, text: str) -> None:
-    """Write aside and link into place: of two makers one wins, and no reader sees half a secret."""
+def write_once(path: Path, text: str) -> None:
+    """Write aside and link into place: of two makers one wins, and no reader sees half a secret.
+
+    Raises:
+        OSError: the disk is full, read-only or closed to this user (see `files.disk_faults`).
+    """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         files.write_new(draft, text)
@@ -52,15 +57,25 @@ def _make(path: Path, text: str) -> None:
     files.sync_folder(path.parent)
 
 
-def _read(path: Path) -> str:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    with os.fdopen(fd, encoding="utf-8") as file:
+def read(path: Path) -> str:
+    """The secret in a file.
+
+    Raises:
+        ConfigurationError: it is open to others, belongs to somebody else, or is empty, no file or no text.
+        OSError: it cannot be opened.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait for its writer
+    with os.fdopen(fd, "rb") as file:
         _refuse_loose(os.fstat(fd), path, stat.S_ISREG)
-        text = file.read()
-    if not text:
+        content = file.read(_MAX_BYTES)
+    if not content:
         msg = f"the secret {str(path)!r} is empty: put it back from a backup"
         raise ConfigurationError(msg)
-    return text
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        msg = f"the secret {str(path)!r} is not UTF-8 text: put it back from a backup"
+        raise ConfigurationError(msg) from None  # the cause would hold the secret
 
 
 def _refuse_loose(info: os.stat_result, path: Path, is_kind: Callable[[int], bool]) -> None:

@@ -4,11 +4,12 @@ Everything else stands in the YAML (`configs.specs`), whose keys `MANTA__SECTION
 come from a file named by `<NAME>_FILE`. Secrets are `SecretStr` and appear in no message.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from configs.environment import Variable, Variables, secret
@@ -28,6 +29,17 @@ def _with_scheme(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _argument_list(value: object) -> list[str]:
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        found = None
+    if not isinstance(found, list | tuple) or not found or not all(isinstance(each, str) and each for each in found):
+        message = 'it must be a JSON list of the program and its arguments, like ["cat", "/etc/manta/master_keys"]'
+        raise ValueError(message)
+    return list(found)
+
+
 class Settings(BaseSettings):
     """The environment's own settings, read by `read`; frozen."""
 
@@ -44,10 +56,24 @@ class Settings(BaseSettings):
     hf_hub_offline: bool = Field(False, description="never ask the hub; take what is in the cache")
     manta_config: Path | None = Field(None, description="the YAML to read when no `--config` is given")
     manta_data_dir: Path | None = Field(None, description="short for `MANTA__GENERAL_SETTINGS__DATA_DIR`")
+    manta_master_key_file: Path | None = Field(
+        None, description="keyring of what is stored encrypted; unset: `secrets/master_keys` in the data directory"
+    )
+    manta_master_key_command: Annotated[tuple[str, ...], BeforeValidator(_argument_list)] | None = Field(
+        None, description="program that prints that keyring, a JSON list of its arguments: a client of your KMS"
+    )
     manta_api_key: SecretStr | None = Field(None, description="key that the command line sends as a client")
     manta_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = Field(
         None, description="server that the command line talks to, for example http://127.0.0.1:8000"
     )
+
+    @field_validator("manta_master_key_command", mode="after")
+    @classmethod
+    def _one_keyring(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        if value is not None and info.data.get("manta_master_key_file") is not None:
+            message = "MANTA_MASTER_KEY_FILE is set too; keep one"
+            raise ValueError(message)
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -22,6 +22,7 @@ from configs.catalog import Catalog
 from configs.cluster import Cluster
 from configs.datadir import Layout
 from configs.errors import Internal, MantaError
+from configs.keyring import Keyring
 from configs.ledger import Ledger
 from configs.postgres import EmbeddedPostgres
 from configs.processes import Child
@@ -59,6 +60,7 @@ class Launcher:
             MantaError: a part could not be started; the message says what to mend.
         """
         log.info("starting in %s", self._layout.data_dir)
+        Keyring.make(self._layout.token_keys)
         self._cluster().write(self._layout.cluster)
         try:
             async with asyncio.TaskGroup() as group:
@@ -95,6 +97,9 @@ class Launcher:
             database_url=self._app_url(),
             redis_url=settings.redis_url.get_secret_value() if settings.redis_url else self._own_valkey().url,
             link_secret=layout.secret("link"),
+            master_keys=(settings.manta_master_key_file or layout.master_keys).absolute(),
+            master_key_command=settings.manta_master_key_command or (),
+            token_keys=layout.token_keys,
             port_socket=layout.port_socket,
             configuration=self._catalog.configuration,
         )

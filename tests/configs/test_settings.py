@@ -172,3 +172,16 @@ def test_a_variable_does_not_show_its_text() -> None:
     variable = Variable("HF_TOKEN", CANARY, Spot(Origin("environment", "environment HF_TOKEN")))
 
     assert repr(variable) == "Variable('HF_TOKEN', ..., 'environment HF_TOKEN')"
+
+
+def test_the_keyring_is_named_by_a_file_or_a_command() -> None:
+    command = '["kms", "read", "manta keys"]'
+    assert load(environ={"MANTA_MASTER_KEY_COMMAND": command}, env_file=None).settings.manta_master_key_command == (
+        "kms",
+        "read",
+        "manta keys",
+    )
+    both = {"MANTA_MASTER_KEY_FILE": "/etc/manta/keys", "MANTA_MASTER_KEY_COMMAND": command}
+    for environ in (both, {"MANTA_MASTER_KEY_COMMAND": "kms read"}, {"MANTA_MASTER_KEY_COMMAND": "[]"}):
+        with pytest.raises(ConfigurationError, match="MANTA_MASTER_KEY_COMMAND"):
+            load(environ=environ, env_file=None)
