@@ -278,8 +278,7 @@ def _finish(process: subprocess.Popen[bytes], program: str, timeout_s: float, wo
             process.wait()
     if code != 0:
         ended = f"did not end within {timeout_s:g} s" if code is None else f"ended with status {code}"
-        msg = f"{program} {ended}. Its last lines: {_end(words)}"
-        raise Internal(msg)
+        raise Internal(f"{program} {ended}. Its last lines: {_end(words)}")
 
 
 def _end(output: IO[bytes]) -> str:
