@@ -5,8 +5,13 @@
     |   +-- PayloadTooLarge
     |   +-- UnsupportedParameter
     |   +-- ContextTooLong
+    |   +-- CodeRefused       a code of an app or a recovery code that is wrong or used
+    |   +-- PasskeyRefused    a passkey that cannot be made here
     +-- Unauthorized          no key, or a wrong one
+    |   +-- TwoFactorRequired       the password is good, and a code is missing
+    |   +-- PasskeySignInRefused    a passkey that opens nothing
     +-- Forbidden             a key that may not do this
+    |   +-- TwoFactorSetupRequired  this role works with a second factor only
     +-- NotFound
     |   +-- ModelNotFound
     |   +-- RouteNotFound
@@ -82,6 +87,18 @@ class ContextTooLong(BadRequest):
     code = "context_length_exceeded"
 
 
+class CodeRefused(BadRequest):
+    """A code of an authenticator app or a recovery code that is wrong, too old or used."""
+
+    code = "invalid_two_factor_code"
+
+
+class PasskeyRefused(BadRequest):
+    """A passkey that cannot be made: another page, a ceremony that is over, an answer that cannot be verified."""
+
+    code = "passkey_refused"
+
+
 class Unauthorized(MantaError):
     """No key, or one that is unknown, expired or revoked."""
 
@@ -89,11 +106,29 @@ class Unauthorized(MantaError):
     code = "invalid_api_key"
 
 
+class TwoFactorRequired(Unauthorized):
+    """The password is good; send the code of the authenticator app, or a recovery code, with it."""
+
+    code = "two_factor_required"
+
+
+class PasskeySignInRefused(Unauthorized):
+    """A passkey that is not known here, or an answer that cannot be verified."""
+
+    code = "passkey_refused"
+
+
 class Forbidden(MantaError):
     """The key is good but may not do this."""
 
     kind = "permission_error"
     code = "forbidden"
+
+
+class TwoFactorSetupRequired(Forbidden):
+    """The role of this person works with a second factor only, and there is none yet."""
+
+    code = "two_factor_setup_required"
 
 
 class NotFound(MantaError):
