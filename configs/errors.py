@@ -8,10 +8,8 @@
     |   +-- CodeRefused       a code of an app or a recovery code that is wrong or used
     |   +-- PasskeyRefused    a passkey that cannot be made here
     +-- Unauthorized          no key, or a wrong one
-    |   +-- TwoFactorRequired       the password is good, and a code is missing
     |   +-- PasskeySignInRefused    a passkey that opens nothing
     +-- Forbidden             a key that may not do this
-    |   +-- TwoFactorSetupRequired  this role works with a second factor only
     +-- NotFound
     |   +-- ModelNotFound
     |   +-- RouteNotFound
@@ -106,12 +104,6 @@ class Unauthorized(MantaError):
     code = "invalid_api_key"
 
 
-class TwoFactorRequired(Unauthorized):
-    """The password is good; send the code of the authenticator app, or a recovery code, with it."""
-
-    code = "two_factor_required"
-
-
 class PasskeySignInRefused(Unauthorized):
     """A passkey that is not known here, or an answer that cannot be verified."""
 
@@ -123,12 +115,6 @@ class Forbidden(MantaError):
 
     kind = "permission_error"
     code = "forbidden"
-
-
-class TwoFactorSetupRequired(Forbidden):
-    """The role of this person works with a second factor only, and there is none yet."""
-
-    code = "two_factor_setup_required"
 
 
 class NotFound(MantaError):
