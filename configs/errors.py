@@ -21,6 +21,7 @@
     |   +-- EngineDied        a replica ended while it worked on this request
     +-- TimedOut              a deadline of ours passed
     +-- Internal              a fault of ours; the log has the rest
+    |   +-- Unreadable        stored content that no key opens
     +-- ConfigurationError    the operator's file, flags or environment (never sent to a client)
 
 Each class has a stable `code` and `kind` and no HTTP status: `api/errors.py` is the only place that knows those. All
@@ -193,6 +194,12 @@ class Internal(MantaError):
     """A fault of ours. The client gets the request id, the log gets the rest."""
 
     code = "internal_error"
+
+
+class Unreadable(Internal):
+    """Stored content cannot be decrypted: it was changed or moved, or its key was destroyed."""
+
+    code = "unreadable_content"
 
 
 class ConfigurationError(MantaError):

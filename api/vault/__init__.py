@@ -1,0 +1,1 @@
+"""Encryption of what is stored: sealed values, and the keys of their owners."""
