@@ -19,7 +19,9 @@ from api.directory import Entry
 from api.errors import event_of
 from api.gate import identity_headers
 from api.http import DirectStream
+from api.principal import Permission
 from api.services import Services, services_of
+from configs.errors import Forbidden, MantaError
 from configs.specs import IngressSpec
 from models.wire import Call, Usage
 from serving.exchange import Client, ClientGone, Exchange
@@ -42,6 +44,8 @@ async def infer(request: Request, entry: Entry, body: bytes, *, stream: bool) ->
     context = context_of(request.scope)
     context.model = entry.name
     assert context.principal is not None
+    if not context.principal.may_call(entry.name):
+        raise Forbidden("This key may not call this model.", param="model")
     call = Call(request.scope["path"], body, context.answer_id, context.principal.organization_id)
     asked = Asked(services_of(request), context, entry, call, stream=stream)
     if stream:
@@ -61,6 +65,7 @@ class Asked:
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[Any] | None = None
         self._left = False
+        self._cut: MantaError | None = None
         metrics.PHASES.labels("edge", context.route).observe(time.perf_counter() - context.arrived_at)
 
     async def send(self, client: Client) -> Answer | None:
@@ -77,10 +82,12 @@ class Asked:
         except ClientGone:
             return None
         except asyncio.CancelledError:
-            if self._left and self._task is not None:
-                self._task.uncancel()
-                return None
-            raise
+            if self._task is None or not (self._left or self._cut):
+                raise
+            self._task.uncancel()
+            if self._cut is not None:
+                raise self._cut from None
+            return None
         finally:
             gauge.dec()
         metrics.PHASES.labels("lease", self.context.route).observe(answer.lease_s)
@@ -90,20 +97,30 @@ class Asked:
         return answer
 
     @contextmanager
-    def watching(self, stream: DirectStream) -> Iterator[None]:
-        """Stop the work when the client leaves: the exchange, or the wait for a lease before it."""
+    def watching(self, scope: MutableMapping[str, Any]) -> Iterator[DirectStream]:
+        """Stop the work when the client leaves or loses its rights: the exchange, or the wait for a lease before it."""
+        stream, doorkeeper = DirectStream(scope), self.services.doorkeeper
         self._task = asyncio.current_task()
         stream.watch(self._leave)
+        watch = doorkeeper.watch(scope, Permission.INFERENCE, self._end)
         try:
-            yield
+            yield stream
         finally:
+            doorkeeper.unwatch(watch)
             stream.watch(None)
 
     def _leave(self) -> None:
         self._left = True
         self.context.status = CLIENT_CLOSED
+        self._abandon(ClientGone())
+
+    def _end(self, error: MantaError) -> None:
+        self._cut = error
+        self._abandon(error)
+
+    def _abandon(self, reason: Exception) -> None:
         if self._exchange is not None and not self._exchange.finished.done():
-            self._exchange.abandon(ClientGone())
+            self._exchange.abandon(reason)
         elif self._task is not None:
             self._task.cancel()
 
@@ -122,6 +139,7 @@ class Asked:
                 "id": f"use_{self.call.request_id}",
                 "organization_id": principal.organization_id,
                 "api_key_id": principal.key_id,
+                "user_id": principal.user_id,
                 "model": self.entry.name,
                 "route": route,
                 "status": self.context.status or 200,
@@ -148,8 +166,8 @@ class StreamedAnswer(Response):
         send: Callable[[Any], Awaitable[None]],
     ) -> None:
         """ASGI."""
-        asked, stream = self._asked, DirectStream(scope)
-        with asked.watching(stream):
+        asked = self._asked
+        with asked.watching(scope) as stream:
             answer = await asked.send(_StreamClient(stream, asked.context))
         if answer is None:
             return
@@ -190,7 +208,7 @@ class _Collector:
 async def whole_answer(asked: Asked, scope: MutableMapping[str, Any]) -> Response:
     """The complete answer as one response; a client that leaves stops the work on it."""
     collector = _Collector()
-    with asked.watching(DirectStream(scope)):
+    with asked.watching(scope):
         answer = await asked.send(collector)
     if answer is None:
         return Response(status_code=CLIENT_CLOSED)

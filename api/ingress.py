@@ -15,18 +15,21 @@ from ray import serve
 
 from api.app import create_app
 from api.db import keys as key_queries
+from api.db import logins
 from api.db import models as model_queries
 from api.db.notifications import listen
 from api.db.session import Database
 from api.directory import Directory
 from api.doorkeeper import Doorkeeper
 from api.http import Connection
+from api.identity.tokens import AccessTokens
 from api.outbox import Outbox
 from api.port import BACKLOG, HandedPort, bind
 from api.readiness import Readiness
 from api.services import Services
 from configs import telemetry
 from configs.cluster import Cluster
+from configs.errors import Unavailable
 from serving import closed_door
 from serving.gateway import Gateway
 
@@ -50,7 +53,7 @@ class Ingress:
         self._port = await _port(cluster)
         self._server = _server(cluster, self._services)
         url = cluster.database_url.get_secret_value()
-        channels = [model_queries.CHANNEL, key_queries.CHANNEL]
+        channels = [model_queries.CHANNEL, key_queries.CHANNEL, logins.CHANNEL]
         self._tasks = [
             asyncio.create_task(self._server.serve(sockets=[self._listener()])),
             asyncio.create_task(listen(url, channels, self._heard)),
@@ -80,7 +83,7 @@ class Ingress:
         return self._port.listener if isinstance(self._port, HandedPort) else self._port
 
     def _heard(self, channel: str) -> None:
-        if channel == key_queries.CHANNEL:
+        if channel in (key_queries.CHANNEL, logins.CHANNEL):
             self._services.doorkeeper.forget()
         else:
             self._refreshing = asyncio.ensure_future(self._services.directory.refresh())
@@ -89,6 +92,8 @@ class Ingress:
         while True:
             await asyncio.sleep(REFRESH_S)
             await self._services.directory.refresh()
+            with contextlib.suppress(Unavailable):  # a hint that may be lost
+                await self._services.doorkeeper.note_used()
 
     def _drain(self) -> None:
         self._draining = asyncio.ensure_future(self._finish())
@@ -116,7 +121,7 @@ async def build_services(cluster: Cluster) -> Services:
         cluster=cluster,
         database=database,
         directory=directory,
-        doorkeeper=Doorkeeper(database),
+        doorkeeper=Doorkeeper(database, AccessTokens(cluster.tokens())),
         gateway=gateway,
         outbox=outbox,
         readiness=Readiness(

@@ -17,6 +17,7 @@ import orjson
 from api import metrics
 from api.db import usage as usage_queries
 from api.db.session import Database
+from api.scope import Scope
 from configs.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -76,9 +77,10 @@ class Outbox:
 
     async def _send(self, path: Path) -> None:
         rows = await asyncio.to_thread(_read_rows, path)
-        for start in range(0, len(rows), BATCH_ROWS):
-            async with self._database.unit() as session:
-                await usage_queries.add_all(session, rows[start : start + BATCH_ROWS])
+        for organization_id, own in _by_organization(rows).items():
+            for start in range(0, len(own), BATCH_ROWS):
+                async with self._database.unit(Scope(organization_id)) as session:
+                    await usage_queries.add_all(session, own[start : start + BATCH_ROWS])
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
     def _begin_flush(self) -> None:
@@ -102,6 +104,13 @@ class Outbox:
     def _close(self, path: Path) -> None:
         """Nothing more is written to it. Names sort by time; the rest keeps two processes apart."""
         path.rename(self._folder / f"closed-{time.time_ns()}-{os.urandom(4).hex()}.jsonl")
+
+
+def _by_organization(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault(row["organization_id"], []).append(row)
+    return grouped
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

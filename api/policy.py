@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 
 from api.context import context_of
 from api.hosts import LOCAL, is_address, name_of
-from api.principal import Permission
+from api.principal import Permission, Principal
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 ATTRIBUTE = "__manta_policy__"
@@ -45,6 +45,13 @@ def local_or(permission: Permission) -> Callable[[Endpoint], Endpoint]:
         return _marked(permission)(endpoint)
 
     return mark
+
+
+def caller(request: Request) -> Principal:
+    """Who asks, on a route that is not public."""
+    principal = context_of(request.scope).principal
+    assert principal is not None
+    return principal
 
 
 def guarded_router() -> APIRouter:

@@ -55,7 +55,7 @@ class Readiness:
 
     async def _postgres(self) -> str:
         try:
-            async with self._database.unit() as session:
+            async with self._database.bare() as session:
                 present = await schema.present(session)
         except Unavailable:
             return "unreachable"

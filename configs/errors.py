@@ -9,7 +9,9 @@
     |   +-- PasskeyRefused    a passkey that cannot be made here
     +-- Unauthorized          no key, or a wrong one
     |   +-- PasskeySignInRefused    a passkey that opens nothing
+    |   +-- TwoFactorRequired       the password is good, and a code is missing
     +-- Forbidden             a key that may not do this
+    |   +-- TwoFactorSetupRequired  this role works with a second factor only
     +-- NotFound
     |   +-- ModelNotFound
     |   +-- RouteNotFound
@@ -116,6 +118,18 @@ class Forbidden(MantaError):
 
     kind = "permission_error"
     code = "forbidden"
+
+
+class TwoFactorRequired(Unauthorized):
+    """The password is right, and the account asks for a code as well."""
+
+    code = "two_factor_required"
+
+
+class TwoFactorSetupRequired(Forbidden):
+    """The caller's role works with a second factor only, and there is none yet."""
+
+    code = "two_factor_setup_required"
 
 
 class NotFound(MantaError):

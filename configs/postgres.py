@@ -15,7 +15,7 @@ from urllib.parse import quote
 from configs import accounts, files, postgres_cluster, postgres_settings, processes, procfs
 from configs.datadir import Layout
 from configs.errors import ConfigurationError, Internal, Unavailable
-from configs.postgres_settings import APP, AUDIT, DATABASE, OWNER, PORT, ROLES, SUPERUSER
+from configs.postgres_settings import APP, AUDIT, DATABASE, JOBS, OWNER, PORT, ROLES, SUPERUSER
 from configs.processes import Child
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class DatabaseUrls:
     owner_url: str = field(repr=False)
     app_url: str = field(repr=False)
     audit_url: str = field(repr=False)
+    jobs_url: str = field(repr=False)
 
 
 class EmbeddedPostgres:
@@ -47,8 +48,13 @@ class EmbeddedPostgres:
 
     @property
     def urls(self) -> DatabaseUrls:
-        """How to reach it as owner, application and auditor. Needs no running server."""
-        return DatabaseUrls(owner_url=self._url(OWNER), app_url=self._url(APP), audit_url=self._url(AUDIT))
+        """How to reach it as each role. Needs no running server."""
+        return DatabaseUrls(
+            owner_url=self._url(OWNER),
+            app_url=self._url(APP),
+            audit_url=self._url(AUDIT),
+            jobs_url=self._url(JOBS),
+        )
 
     def start(self) -> Child:
         """Start the server and return at once; what an earlier one left (processes, pid file, socket) is cleared first.

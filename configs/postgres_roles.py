@@ -4,7 +4,9 @@
 |---|---|
 | `manta_owner` | owns the database and its schema; runs the migrations |
 | `manta_app` | what the migrations grant it; subject to row level security |
-| `manta_audit` | what the migrations grant it |
+| `manta_jobs` | what the migrations grant it: retention, erasure, rotation; sees every tenant |
+| `manta_audit` | adds to the audit log, in a function; reads it |
+| `manta_lookup` | no login: owns the two functions that find a key or a login before anybody is known |
 
 None of them is a superuser or may bypass row level security, and nothing is granted on tables by default.
 """
@@ -15,7 +17,7 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
-from configs.postgres_settings import APP, AUDIT, DATABASE, OWNER, ROLES
+from configs.postgres_settings import APP, AUDIT, DATABASE, JOBS, LOOKUP, OWNER, ROLES
 
 _Server = psycopg.Connection[tuple[object, ...]]
 _POWERLESS = sql.SQL("LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS")
@@ -31,18 +33,21 @@ def ensure(server: _Server, passwords: Mapping[str, str]) -> None:
     there = {name for (name,) in server.execute("SELECT rolname FROM pg_roles")}
     for role in ROLES:
         _ensure_role(server, role, passwords[role], exists=role in there)
+    if LOOKUP not in there:
+        _run(server, "CREATE ROLE {} NOLOGIN", LOOKUP)
+    _run(server, "GRANT {}, {} TO {} WITH INHERIT FALSE, SET TRUE", LOOKUP, AUDIT, OWNER)
     if not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
         _run(server, "CREATE DATABASE {} OWNER {} TEMPLATE template0", DATABASE, OWNER)
     for database in (DATABASE, "postgres", "template1"):
         _run(server, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
-    _run(server, "GRANT CONNECT ON DATABASE {} TO {}, {}", DATABASE, APP, AUDIT)
+    _run(server, "GRANT CONNECT ON DATABASE {} TO {}, {}, {}", DATABASE, APP, AUDIT, JOBS)
 
 
 def ensure_schema(database: _Server) -> None:
     """Close `public` to everybody but our roles. `database` is an autocommit connection of the superuser to it."""
     _run(database, "ALTER SCHEMA public OWNER TO {}", OWNER)
     _run(database, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
-    _run(database, "GRANT USAGE ON SCHEMA public TO {}, {}", APP, AUDIT)
+    _run(database, "GRANT USAGE ON SCHEMA public TO {}, {}, {}, {}", APP, AUDIT, JOBS, LOOKUP)
 
 
 def _ensure_role(server: _Server, role: str, password: str, *, exists: bool) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 DATABASE = "manta"
 SUPERUSER = "manta_root"
 OWNER, APP, AUDIT = "manta_owner", "manta_app", "manta_audit"
-ROLES = (OWNER, APP, AUDIT)
+JOBS, LOOKUP = "manta_jobs", "manta_lookup"
+ROLES = (OWNER, APP, AUDIT, JOBS)
 PORT = 5432  # names the socket's file; nothing listens on TCP
 
 # One way in: the socket, with a password, for the superuser too. What is not listed is rejected.

@@ -6,9 +6,8 @@ from api.cli.installation import Installation
 from api.db import keys, models
 from api.db.offline import OfflineDatabase
 from api.keys import make_key
+from api.scope import DEFAULT_ORGANIZATION
 from configs.specs import ModelSpec
-
-ORGANIZATION = "default"
 
 
 class StoredKeys:
@@ -20,7 +19,9 @@ class StoredKeys:
     def create(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Make a key; its row, and the key itself."""
         made = make_key()
-        row = self._database.unit(lambda session: keys.add(session, made, organization_id=ORGANIZATION, **asked))
+        row = self._database.unit(
+            lambda session: keys.add(session, made, organization_id=DEFAULT_ORGANIZATION, **asked)
+        )
         return {**row, "key": made.key}
 
     def listed(self) -> list[dict[str, Any]]:
@@ -28,14 +29,15 @@ class StoredKeys:
         if not self._database.exists():
             return []
         return [
-            keys.as_json(row) for row in self._database.unit(lambda session: keys.all_living(session, ORGANIZATION))
+            keys.as_json(row)
+            for row in self._database.unit(lambda session: keys.all_living(session, DEFAULT_ORGANIZATION))
         ]
 
     def revoke(self, key_id: str) -> bool:
         """Revoke; False when there is no such key."""
         if not self._database.exists():
             return False
-        return self._database.unit(lambda session: keys.revoke(session, ORGANIZATION, key_id))
+        return self._database.unit(lambda session: keys.revoke(session, DEFAULT_ORGANIZATION, key_id))
 
 
 class StoredModels:

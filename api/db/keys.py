@@ -1,10 +1,10 @@
 """Queries on API keys. It never sees a key itself, only digests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.tables import ApiKey
@@ -13,16 +13,14 @@ from api.keys import NewKey
 CHANNEL = "manta_keys"
 
 
-async def find(session: AsyncSession, digest: bytes) -> ApiKey | None:
-    """The living key with this SHA-256."""
-    now = datetime.now(UTC)
-    query = select(ApiKey).where(ApiKey.digest == digest, ApiKey.revoked_at.is_(None))
-    key = (await session.scalars(query)).one_or_none()
-    return key if key is not None and (key.expires_at is None or key.expires_at > now) else None
+async def find(session: AsyncSession, digest: bytes) -> dict[str, Any] | None:
+    """The living key with this SHA-256, its owner's state and role; through the wall, for nobody is known yet."""
+    found: dict[str, Any] | None = await session.scalar(text("select find_key(:digest)"), {"digest": digest})
+    return found
 
 
 async def known(session: AsyncSession, digest: bytes) -> bool:
-    """Whether there is or was a key with this SHA-256."""
+    """Whether there is or was a key of this organization with this SHA-256."""
     return (await session.scalars(select(ApiKey.id).where(ApiKey.digest == digest))).one_or_none() is not None
 
 
@@ -33,6 +31,8 @@ async def add(
     organization_id: str,
     name: str,
     permissions: Sequence[str],
+    user_id: str | None = None,
+    models: Sequence[str] | None = None,
     expires_in_s: int | None = None,
 ) -> dict[str, Any]:
     """Keep a new key's digest; its row as `as_json` tells it."""
@@ -40,10 +40,12 @@ async def add(
     row = ApiKey(
         id=made.id,
         organization_id=organization_id,
+        user_id=user_id,
         name=name,
         digest=made.digest,
         prefix=made.prefix,
         permissions=list(permissions),
+        models=list(models) if models is not None else None,
         created_at=now,
         expires_at=now + timedelta(seconds=expires_in_s) if expires_in_s is not None else None,
     )
@@ -56,30 +58,39 @@ def as_json(key: ApiKey) -> dict[str, Any]:
     """What a listing tells of a key."""
     return {
         "id": key.id,
+        "object": "api_key",
         "name": key.name,
         "prefix": key.prefix,
+        "user_id": key.user_id,
         "permissions": key.permissions,
+        "models": key.models,
         "created_at": key.created_at.isoformat(),
         "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+        "last_used_at": key.last_used_at.isoformat() if key.last_used_at else None,
     }
 
 
-async def all_living(session: AsyncSession, organization_id: str) -> list[ApiKey]:
-    """Keys of an organization that were not revoked, oldest first."""
-    query = (
-        select(ApiKey)
-        .where(ApiKey.organization_id == organization_id, ApiKey.revoked_at.is_(None))
-        .order_by(ApiKey.created_at, ApiKey.id)
-    )
-    return list(await session.scalars(query))
+async def all_living(session: AsyncSession, organization_id: str, user_id: str | None = None) -> list[ApiKey]:
+    """Keys of an organization (of one person in it) that were not revoked, oldest first."""
+    query = select(ApiKey).where(ApiKey.organization_id == organization_id, ApiKey.revoked_at.is_(None))
+    if user_id is not None:
+        query = query.where(ApiKey.user_id == user_id)
+    return list(await session.scalars(query.order_by(ApiKey.created_at, ApiKey.id)))
 
 
-async def revoke(session: AsyncSession, organization_id: str, key_id: str) -> bool:
-    """Revoke; False when there is no such living key."""
-    query = (
-        update(ApiKey)
-        .where(ApiKey.id == key_id, ApiKey.organization_id == organization_id, ApiKey.revoked_at.is_(None))
-        .values(revoked_at=datetime.now(UTC))
-        .returning(ApiKey.id)
+async def revoke(session: AsyncSession, organization_id: str, key_id: str, user_id: str | None = None) -> bool:
+    """Revoke; False when there is no such living key (of that person)."""
+    query = update(ApiKey).where(
+        ApiKey.id == key_id, ApiKey.organization_id == organization_id, ApiKey.revoked_at.is_(None)
     )
-    return (await session.scalars(query)).one_or_none() is not None
+    if user_id is not None:
+        query = query.where(ApiKey.user_id == user_id)
+    changed = await session.scalars(query.values(revoked_at=datetime.now(UTC)).returning(ApiKey.id))
+    return changed.one_or_none() is not None
+
+
+async def touch(session: AsyncSession, used: Mapping[str, datetime]) -> None:
+    """Remember when keys of this unit's organization were used last."""
+    for key_id, at in sorted(used.items()):
+        last = func.greatest(func.coalesce(ApiKey.last_used_at, at), at)
+        await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=last))

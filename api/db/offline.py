@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db import schema
 from api.db.session import Database
+from api.scope import INSTALLATION
 from configs import postgres_cluster
 from configs.datadir import Layout
 from configs.errors import ConfigurationError
@@ -49,7 +50,7 @@ class OfflineDatabase:
             return
         if self.url is not None:
             url = self.url.get_secret_value()
-            yield DatabaseUrls(owner_url=url, app_url=url, audit_url=url)
+            yield DatabaseUrls(owner_url=url, app_url=url, audit_url=url, jobs_url=url)
             return
         with self.layout.hold(command="manta", wait_s=WAIT_S), EmbeddedPostgres(self.layout) as server:
             yield server.urls
@@ -88,7 +89,7 @@ class OfflineDatabase:
 async def _unit(url: str, work: Callable[[AsyncSession], Awaitable[Result]], *, checked: bool = True) -> Result:
     database = Database(url, pool_size=1, application="manta command")
     try:
-        async with database.unit() as session:
+        async with database.unit(INSTALLATION) if checked else database.bare() as session:
             if checked and await schema.present(session) != schema.wanted():
                 raise ConfigurationError("the database has another schema than this version wants: `manta db upgrade`")
             return await work(session)

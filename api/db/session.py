@@ -1,30 +1,41 @@
 """The connection pool and the one unit of work.
 
-    async with database.unit() as session:      # commits at the end, rolls back on any exception
+    async with database.unit(scope) as session:      # commits at the end, rolls back on any exception
         ...
 
-No unit is held open while tokens flow. It does not know what is asked.
+The scope says for whom: row level security shows nothing of any tenant without it. It lasts for the transaction, so a
+pooled connection carries nobody's rights to the next. No unit is held open while tokens flow. It does not know what is
+asked.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
+from api.scope import Scope
 from configs.errors import Unavailable
 
 POOL_SIZE = 4
 POOL_WAIT_S = 2.0
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 5000
+APP_ROLE = "manta_app"
+JOBS_ROLE = "manta_jobs"
 
 
 class Database:
     """A pool, made in the process and on the loop that use it."""
 
-    def __init__(self, url: str, *, pool_size: int = POOL_SIZE, application: str = "manta") -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = POOL_SIZE, application: str = "manta", role: str = APP_ROLE
+    ) -> None:
+        own = make_url(psycopg_url(url)).username == role
+        self._role = None if own else role
+        """What this account becomes for each unit of work, where it has no login of that role."""
         self._engine = create_async_engine(
             psycopg_url(url),
             pool_size=pool_size,
@@ -41,21 +52,41 @@ class Database:
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 
     @asynccontextmanager
-    async def unit(self) -> AsyncIterator[AsyncSession]:
-        """One transaction.
+    async def unit(self, scope: Scope | None = None) -> AsyncIterator[AsyncSession]:
+        """One transaction, on behalf of `scope`.
 
         Raises:
             Unavailable: the database cannot be reached, or its pool stays empty.
         """
+        async with self._translated(), self._sessions.begin() as session:
+            await self._enter(session, scope)
+            yield session
+
+    @asynccontextmanager
+    async def bare(self) -> AsyncIterator[AsyncSession]:
+        """A transaction as the account itself, for looking at a database that may have no schema yet."""
+        async with self._translated(), self._sessions.begin() as session:
+            yield session
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
         try:
-            async with self._sessions.begin() as session:
-                yield session
+            yield
         except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
             raise Unavailable("The database cannot be reached.", retry_after_s=2.0) from error
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise Unavailable("The database cannot be reached.", retry_after_s=2.0) from error
             raise
+
+    async def _enter(self, session: AsyncSession, scope: Scope | None) -> None:
+        wanted = {"role": self._role} if self._role else {}
+        if scope is not None:
+            wanted |= {"manta.org": scope.organization_id, "manta.user": scope.user_id}
+        if wanted:
+            calls = ", ".join(f"set_config('{name}', :v{number}, true)" for number, name in enumerate(wanted))
+            values = {f"v{number}": value for number, value in enumerate(wanted.values())}
+            await session.execute(text(f"select {calls}"), values)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -17,10 +17,10 @@ from api.db.session import Database
 from api.db.tables import ApiKey
 from api.keys import digest_of, key_of, new_key
 from api.principal import EVERYTHING
+from api.scope import DEFAULT_ORGANIZATION, INSTALLATION
 from configs.specs import ModelSpec
 
 OPERATOR = "operator"
-ORGANIZATION = "default"
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ async def seed(url: str, specs: list[ModelSpec], operator_secret: str) -> None:
     """Models from the YAML, and one key that can do everything."""
     database = Database(url, pool_size=1)
     key = key_of(operator_secret)
-    async with database.unit() as session:
+    async with database.unit(INSTALLATION) as session:
         await model_queries.seed(session, specs)
         if not await key_queries.known(session, digest_of(key.encode())):
             session.add(operator_key(key))
@@ -49,7 +49,7 @@ def operator_key(key: str) -> ApiKey:
     made = new_key(key)
     return ApiKey(
         id=made.id,
-        organization_id=ORGANIZATION,
+        organization_id=DEFAULT_ORGANIZATION,
         name=OPERATOR,
         digest=made.digest,
         prefix=made.prefix,

@@ -1,6 +1,6 @@
-"""API keys."""
+"""API keys: a person's own, and with `keys:manage` the organization's."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Request, Response
 from pydantic import Field
@@ -11,8 +11,9 @@ from api.db import keys as key_queries
 from api.db.notifications import notify
 from api.documents import takes
 from api.keys import make_key
-from api.policy import guarded_router, requires
-from api.principal import EVERYTHING, GRANTABLE, Permission, Principal
+from api.policy import caller, guarded_router, requires
+from api.principal import GRANTABLE, Permission, Principal
+from api.roles import covers
 from api.services import services_of
 from api.validation import Wire, read
 from configs.errors import BadRequest, NotFound
@@ -20,6 +21,7 @@ from configs.errors import BadRequest, NotFound
 router = guarded_router()
 
 LONGEST_LIFE_S = 10 * 366 * 86400
+ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class NewKeyRequest(Wire):
@@ -27,25 +29,26 @@ class NewKeyRequest(Wire):
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     permissions: Annotated[list[str], Field(min_length=1, max_length=32)] | None = None
+    models: Annotated[list[ModelName], Field(min_length=1, max_length=100)] | None = None
     expires_in_s: Annotated[int, Field(ge=1, le=LONGEST_LIFE_S)] | None = None
 
 
 @router.post("/api/keys", tags=["Keys"], status_code=201, openapi_extra=takes(NewKeyRequest))
 @requires(Permission.KEYS_WRITE)
 async def create_key(request: Request) -> Response:
-    """Make a key; this answer is the only place where it is shown."""
-    context = context_of(request.scope)
-    assert context.principal is not None
-    asked = read(NewKeyRequest, context)
-    permissions = allowed(asked.permissions, context.principal)
+    """Make a key; this answer is the only place where it is shown. A person's key never does more than the person."""
+    principal, asked = caller(request), read(NewKeyRequest, context_of(request.scope))
+    permissions, models = allowed(asked.permissions, principal), allowed_models(asked.models, principal)
     made = make_key()
-    async with services_of(request).database.unit() as session:
+    async with services_of(request).database.unit(principal.scope) as session:
         row = await key_queries.add(
             session,
             made,
-            organization_id=context.principal.organization_id,
+            organization_id=principal.organization_id,
+            user_id=principal.user_id,
             name=asked.name,
             permissions=permissions,
+            models=models,
             expires_in_s=asked.expires_in_s,
         )
     return json_answer({**row, "key": made.key}, 201)
@@ -54,11 +57,10 @@ async def create_key(request: Request) -> Response:
 @router.get("/api/keys", tags=["Keys"])
 @requires(Permission.KEYS_READ)
 async def list_keys(request: Request) -> Response:
-    """The organization's keys, by prefix."""
-    context = context_of(request.scope)
-    assert context.principal is not None
-    async with services_of(request).database.unit() as session:
-        keys = await key_queries.all_living(session, context.principal.organization_id)
+    """The caller's keys by prefix; all of the organization's for who manages them."""
+    principal = caller(request)
+    async with services_of(request).database.unit(principal.scope) as session:
+        keys = await key_queries.all_living(session, principal.organization_id, own_only(principal))
     return json_answer({"object": "list", "data": [key_queries.as_json(key) for key in keys]})
 
 
@@ -66,14 +68,18 @@ async def list_keys(request: Request) -> Response:
 @requires(Permission.KEYS_WRITE)
 async def revoke_key(request: Request, key_id: str) -> Response:
     """Revoke a key, at once on every ingress."""
-    context = context_of(request.scope)
-    assert context.principal is not None
-    async with services_of(request).database.unit() as session:
-        if not await key_queries.revoke(session, context.principal.organization_id, key_id):
+    principal = caller(request)
+    async with services_of(request).database.unit(principal.scope) as session:
+        if not await key_queries.revoke(session, principal.organization_id, key_id, own_only(principal)):
             raise NotFound("There is no such key.", param="key_id")
         await notify(session, key_queries.CHANNEL)
     services_of(request).doorkeeper.forget()
-    return json_answer({"id": key_id, "object": "key", "revoked": True})
+    return json_answer({"id": key_id, "object": "api_key", "revoked": True})
+
+
+def own_only(principal: Principal) -> str | None:
+    """Whose keys this caller may see: None is everybody's. A key without a person sees the organization's."""
+    return None if principal.may(Permission.KEYS_MANAGE) else principal.user_id
 
 
 def allowed(asked: list[str] | None, maker: Principal) -> list[str]:
@@ -84,9 +90,24 @@ def allowed(asked: list[str] | None, maker: Principal) -> list[str]:
     """
     if asked is None:
         return sorted(maker.permissions)
-    unknown = sorted(set(asked) - GRANTABLE)
+    unknown: list[Any] = sorted(set(asked) - GRANTABLE)
     if unknown:
         raise BadRequest(f"Unknown permission; known are {', '.join(sorted(GRANTABLE))}.", param="permissions")
-    if EVERYTHING not in maker.permissions and not set(asked) <= maker.permissions:
-        raise BadRequest("A key cannot hold more than the key that makes it.", param="permissions")
+    if not covers(maker.permissions, asked):
+        raise BadRequest("A key cannot hold more than the one who makes it.", param="permissions")
+    return sorted(set(asked))
+
+
+def allowed_models(asked: list[str] | None, maker: Principal) -> list[str] | None:
+    """The models of a new key: never more than its maker's.
+
+    Raises:
+        BadRequest: one that the maker may not call.
+    """
+    if maker.models is None:
+        return sorted(set(asked)) if asked is not None else None
+    if asked is None:
+        return sorted(maker.models)
+    if not set(asked) <= maker.models:
+        raise BadRequest("A key cannot call more models than the one who makes it.", param="models")
     return sorted(set(asked))

@@ -11,7 +11,7 @@ from api.db import models as model_queries
 from api.db.notifications import notify
 from api.directory import Entry
 from api.documents import takes
-from api.policy import guarded_router, requires
+from api.policy import caller, guarded_router, requires
 from api.principal import Permission
 from api.services import services_of
 from configs.errors import BadRequest, ConfigurationError, Conflict, ModelNotFound
@@ -26,8 +26,9 @@ router = guarded_router()
 @requires(Permission.INFERENCE)
 async def list_models(request: Request) -> Response:
     """Every name that can be called."""
-    entries = services_of(request).directory.entries()
-    return json_answer({"object": "list", "data": [_openai(entry) for entry in entries]})
+    principal, entries = caller(request), services_of(request).directory.entries()
+    data = [_openai(entry) for entry in entries if principal.may_call(entry.name)]
+    return json_answer({"object": "list", "data": data})
 
 
 @router.get("/v1/models/{name:path}", tags=["OpenAI"])

@@ -10,10 +10,12 @@ from api.db.session import Database
 from api.doorkeeper import MAX_KEY_BYTES, Doorkeeper, presented
 from api.keys import make_key
 from api.principal import Permission
+from api.scope import INSTALLATION
 from configs.errors import Forbidden, Unauthorized, Unavailable
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.database import ORGANIZATION, bring_back, kept_key, query
 from tests.fixtures.links import until
+from tests.fixtures.sessions import TOKENS
 
 INFERENCE, KEYS_WRITE = Permission.INFERENCE, Permission.KEYS_WRITE
 
@@ -23,7 +25,7 @@ def scope(key: str) -> dict[str, Any]:
 
 
 async def revoke(database: Database, key_id: str) -> None:
-    async with database.unit() as session:
+    async with database.unit(INSTALLATION) as session:
         assert await keys.revoke(session, ORGANIZATION, key_id)
 
 
@@ -60,12 +62,12 @@ def test_the_longest_key_is_read_and_none_at_all_is_told_apart() -> None:
 
 async def test_a_good_key_tells_its_owner(database: Database) -> None:
     made = await kept_key(database, "inference")
-    principal = await Doorkeeper(database).admit(scope(made.key), INFERENCE)
+    principal = await Doorkeeper(database, TOKENS).admit(scope(made.key), INFERENCE)
     assert (principal.key_id, principal.organization_id) == (made.id, ORGANIZATION)
 
 
 async def test_a_key_opens_what_it_holds_only(database: Database) -> None:
-    doorkeeper = Doorkeeper(database)
+    doorkeeper = Doorkeeper(database, TOKENS)
     narrow, wide = await kept_key(database, "inference"), await kept_key(database, "*")
     with pytest.raises(Forbidden, match="keys:write"):
         await doorkeeper.admit(scope(narrow.key), KEYS_WRITE)
@@ -73,14 +75,14 @@ async def test_a_key_opens_what_it_holds_only(database: Database) -> None:
 
 
 async def test_an_unknown_key_is_refused_each_time(database: Database) -> None:
-    doorkeeper = Doorkeeper(database)
+    doorkeeper = Doorkeeper(database, TOKENS)
     for _ in range(2):
         with pytest.raises(Unauthorized):
             await doorkeeper.admit(scope(make_key().key), INFERENCE)
 
 
 async def test_a_revoked_key_is_refused_once_it_is_forgotten(database: Database) -> None:
-    doorkeeper, made = Doorkeeper(database), await kept_key(database, "inference")
+    doorkeeper, made = Doorkeeper(database, TOKENS), await kept_key(database, "inference")
     await doorkeeper.admit(scope(made.key), INFERENCE)
     await revoke(database, made.id)
     doorkeeper.forget()
@@ -89,7 +91,7 @@ async def test_a_revoked_key_is_refused_once_it_is_forgotten(database: Database)
 
 
 async def test_a_revoked_key_is_noticed_without_a_word(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    doorkeeper, made = Doorkeeper(database), await kept_key(database, "inference")
+    doorkeeper, made = Doorkeeper(database, TOKENS), await kept_key(database, "inference")
     await doorkeeper.admit(scope(made.key), INFERENCE)
     await revoke(database, made.id)
     monkeypatch.setattr(module, "FRESH_S", 0.0)
@@ -98,7 +100,7 @@ async def test_a_revoked_key_is_noticed_without_a_word(database: Database, monke
 
 
 async def test_what_was_read_before_a_change_is_not_kept(database: Database, postgres: EmbeddedPostgres) -> None:
-    doorkeeper, made = Doorkeeper(database), await kept_key(database, "inference")
+    doorkeeper, made = Doorkeeper(database, TOKENS), await kept_key(database, "inference")
     async with await psycopg.AsyncConnection.connect(postgres.urls.owner_url) as other:
         await other.execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
         asking = asyncio.create_task(doorkeeper.admit(scope(made.key), INFERENCE))
@@ -111,7 +113,7 @@ async def test_what_was_read_before_a_change_is_not_kept(database: Database, pos
 async def test_an_expired_key_is_refused_though_it_is_remembered(
     database: Database, postgres: EmbeddedPostgres
 ) -> None:
-    doorkeeper, made = Doorkeeper(database), await kept_key(database, "inference", expires_in_s=60)
+    doorkeeper, made = Doorkeeper(database, TOKENS), await kept_key(database, "inference", expires_in_s=60)
     await doorkeeper.admit(scope(made.key), INFERENCE)
     query(postgres, "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = %s", made.id)
     ((digest, known),) = doorkeeper._known.items()
@@ -122,7 +124,7 @@ async def test_an_expired_key_is_refused_though_it_is_remembered(
 
 
 async def test_no_key_is_held_in_memory(database: Database) -> None:
-    doorkeeper, made = Doorkeeper(database), await kept_key(database, "inference")
+    doorkeeper, made = Doorkeeper(database, TOKENS), await kept_key(database, "inference")
     await doorkeeper.admit(scope(made.key), INFERENCE)
     assert made.key[3:] not in repr(vars(doorkeeper))
     assert list(doorkeeper._known) == [made.digest]
@@ -130,7 +132,7 @@ async def test_no_key_is_held_in_memory(database: Database) -> None:
 
 async def test_the_memory_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_KNOWN", 2)
-    doorkeeper = Doorkeeper(database)
+    doorkeeper = Doorkeeper(database, TOKENS)
     for _ in range(5):
         await doorkeeper.admit(scope((await kept_key(database, "*")).key), INFERENCE)
         assert len(doorkeeper._known) <= 2
@@ -139,7 +141,7 @@ async def test_the_memory_is_bounded(database: Database, monkeypatch: pytest.Mon
 async def test_known_keys_go_on_while_the_database_is_down(
     database: Database, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    doorkeeper = Doorkeeper(database)
+    doorkeeper = Doorkeeper(database, TOKENS)
     known, unknown = await kept_key(database, "inference"), await kept_key(database, "inference")
     await doorkeeper.admit(scope(known.key), INFERENCE)
     await asyncio.to_thread(postgres.stop)

@@ -13,10 +13,11 @@ from api.doorkeeper import Doorkeeper
 from api.gate import Gate
 from api.hosts import Hosts
 from api.policy import check_guarded, guarded_router, is_local, local_or, public, requires
-from api.principal import EVERYTHING, GRANTABLE, Permission, Principal
+from api.principal import EVERYTHING, GRANTABLE, OF_THE_INSTALLATION, PERSONAL, Permission, Principal
 from configs.specs import GeneralSettings, IngressSpec
 from tests.fixtures.database import kept_key
 from tests.fixtures.servers import Served, served
+from tests.fixtures.sessions import TOKENS
 
 ROUTED: list[Context] = []
 
@@ -47,7 +48,7 @@ def site(database: Database) -> Gate:
         return json_answer({"known": context_of(request.scope).principal is not None})
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.services = SimpleNamespace(doorkeeper=Doorkeeper(database))
+    app.state.services = SimpleNamespace(doorkeeper=Doorkeeper(database, TOKENS))
     app.include_router(router)
     errors.install(app)
     check_guarded(app)
@@ -159,9 +160,20 @@ def test_peers_here_are_local() -> None:
 
 
 def test_permissions_are_held_one_by_one_or_all() -> None:
-    for permission in Permission:
-        assert Principal("o", "k", frozenset({permission.value})).may(permission)
-        assert Principal("o", "k", frozenset({EVERYTHING})).may(permission)
+    for permission in frozenset(Permission) - PERSONAL:
+        assert Principal("default", frozenset({permission.value})).may(permission)
+        assert Principal("default", frozenset({EVERYTHING})).may(permission)
         others = frozenset(each.value for each in Permission if each is not permission)
-        assert not Principal("o", "k", others).may(permission)
-    assert {each.value for each in Permission} | {"*"} == GRANTABLE
+        assert not Principal("default", others).may(permission)
+    assert {each.value for each in frozenset(Permission) - PERSONAL} | {"*"} == GRANTABLE
+
+
+def test_the_account_is_a_sessions_and_the_installation_is_the_first_organizations() -> None:
+    everything = frozenset({EVERYTHING, "account"})
+    assert not Principal("default", everything, key_id="k", user_id="u").may(Permission.ACCOUNT)
+    assert Principal("default", frozenset(), user_id="u", session_id="s").may(Permission.ACCOUNT)
+    for permission in OF_THE_INSTALLATION:
+        assert Principal("default", everything).may(permission)
+        assert not Principal("org_1", everything).may(permission)
+    waiting = Principal("default", everything, user_id="u", session_id="s", needs_second_factor=True)
+    assert [permission for permission in Permission if waiting.may(permission)] == [Permission.ACCOUNT]

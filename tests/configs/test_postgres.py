@@ -81,14 +81,21 @@ def test_no_role_has_a_power_that_breaks_row_level_security(shared: EmbeddedPost
     assert found == [
         ("manta_app", *nothing),
         ("manta_audit", *nothing),
+        ("manta_jobs", *nothing),
+        ("manta_lookup", *nothing),
         ("manta_owner", *nothing),
         ("manta_root", *(True,) * 5),
     ]
     owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'manta'"
     assert query(shared.urls.app_url, owner) == [("manta_owner",)]
-    assert query(
-        shared.urls.app_url, "SELECT count(*) FROM pg_auth_members WHERE member::regrole::text LIKE 'manta_%'"
-    ) == [(0,)]
+    members = (
+        "SELECT member::regrole::text, roleid::regrole::text, inherit_option FROM pg_auth_members"
+        " WHERE member::regrole::text LIKE 'manta_%' AND member::regrole::text <> 'manta_root' ORDER BY 2"
+    )
+    assert query(shared.urls.app_url, members) == [
+        ("manta_owner", "manta_audit", False),
+        ("manta_owner", "manta_lookup", False),
+    ]
 
 
 def test_the_application_may_only_do_what_it_was_granted(shared: EmbeddedPostgres) -> None:

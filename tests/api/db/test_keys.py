@@ -6,6 +6,7 @@ from sqlalchemy.exc import IntegrityError
 from api.db import keys
 from api.db.session import Database
 from api.keys import NewKey, make_key
+from api.scope import INSTALLATION
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.database import ORGANIZATION, kept_key, query
 
@@ -16,7 +17,7 @@ def empty(postgres: EmbeddedPostgres) -> None:
 
 
 async def found(database: Database, made: NewKey) -> bool:
-    async with database.unit() as session:
+    async with database.unit(INSTALLATION) as session:
         return await keys.find(session, made.digest) is not None
 
 
@@ -24,7 +25,7 @@ async def test_the_key_itself_is_nowhere(database: Database, postgres: EmbeddedP
     made = await kept_key(database, "inference")
     ((row,),) = query(postgres, "SELECT to_jsonb(api_keys)::text FROM api_keys")
     assert made.key[11:] not in row
-    async with database.unit() as session:
+    async with database.unit(INSTALLATION) as session:
         (listed,) = await keys.all_living(session, ORGANIZATION)
     told = json.dumps(keys.as_json(listed))
     assert made.prefix in told
@@ -36,7 +37,7 @@ async def test_a_key_lives_until_it_is_revoked(database: Database) -> None:
     made = await kept_key(database, "*")
     assert await found(database, made)
     assert not await found(database, make_key())
-    async with database.unit() as session:
+    async with database.unit(INSTALLATION) as session:
         assert not await keys.revoke(session, "another organization", made.id)
         assert await keys.revoke(session, ORGANIZATION, made.id)
         assert not await keys.revoke(session, ORGANIZATION, made.id)
@@ -54,7 +55,7 @@ async def test_a_key_lives_until_it_expires(database: Database, postgres: Embedd
 async def test_a_digest_stands_once(database: Database) -> None:
     made = await kept_key(database, "*")
     again = NewKey("key_2", made.key, made.digest, made.prefix)
-    async with database.unit() as session:
+    async with database.unit(INSTALLATION) as session:
         with pytest.raises(IntegrityError):
             await keys.add(session, again, organization_id=ORGANIZATION, name="again", permissions=["*"])
         await session.rollback()
@@ -62,5 +63,5 @@ async def test_a_digest_stands_once(database: Database) -> None:
 
 async def test_keys_are_listed_oldest_first(database: Database) -> None:
     made = [await kept_key(database, "*") for _ in range(3)]
-    async with database.unit() as session:
+    async with database.unit(INSTALLATION) as session:
         assert [each.id for each in await keys.all_living(session, ORGANIZATION)] == [each.id for each in made]

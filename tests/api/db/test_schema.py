@@ -8,6 +8,7 @@ from api.db import keys, schema
 from api.db.session import Database, psycopg_url
 from api.keys import digest_of, key_of
 from api.launcher.seed import seed
+from api.scope import INSTALLATION
 from configs.errors import Unavailable
 from configs.postgres import EmbeddedPostgres
 from configs.specs import ModelSpec
@@ -40,11 +41,13 @@ async def test_seeding_twice_makes_one_key(postgres: EmbeddedPostgres, database:
     spec = ModelSpec.model_validate({"model_name": "seeded", "params": {"model": "vllm/seeded"}})
     for _ in range(2):
         await seed(postgres.urls.app_url, [spec], "operators secret")
-    async with database.unit() as session:
+    async with database.unit(INSTALLATION) as session:
         key = await keys.find(session, digest_of(key_of("operators secret").encode()))
     assert key is not None
-    assert (key.permissions, key.organization_id) == (["*"], "default")
-    assert query(postgres, "SELECT count(*) FROM api_keys WHERE digest = %s", key.digest) == [(1,)]
+    assert (key["permissions"], key["organization_id"]) == (["*"], "default")
+    assert query(
+        postgres, "SELECT count(*) FROM api_keys WHERE digest = %s", digest_of(key_of("operators secret").encode())
+    ) == [(1,)]
     assert query(postgres, "SELECT origin FROM models WHERE name = 'seeded'") == [("file",)]
     await seed(postgres.urls.app_url, [], "operators secret")
     assert query(postgres, "SELECT origin FROM models WHERE name = 'seeded'") == []
@@ -57,7 +60,7 @@ async def test_an_unreachable_database_is_told(fresh: EmbeddedPostgres) -> None:
     assert "password" not in raised.value.message
     database = Database(nowhere)
     with pytest.raises(Unavailable):
-        async with database.unit() as session:
+        async with database.unit(INSTALLATION) as session:
             await schema.present(session)
     await database.close()
 
