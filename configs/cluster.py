@@ -12,7 +12,8 @@ from pydantic import Field, SecretStr, field_serializer
 
 from configs.errors import ConfigurationError
 from configs.keyring import Keyring
-from configs.specs import Configuration, Spec
+from configs.spec import Spec
+from configs.specs import Configuration
 
 VARIABLE = "MANTA_CLUSTER"
 

@@ -6,13 +6,9 @@ Each field's description is its line in `docs/configuration.md` and in `configs/
 """
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -24,26 +20,11 @@ from pydantic import (
 from configs import engine_args, forms
 from configs.faults import Fault, refuse
 from configs.frozen import FrozenDict, freeze, thaw
+from configs.identity_specs import IdentitySpec
+from configs.spec import LocalPath, Origin, Spec
 from configs.wording import sentence
 
-
-def _at_home(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        message = "its ~ names no home folder"
-        raise ValueError(message) from error
-
-
 ModelName = Annotated[str, StringConstraints(pattern=forms.MODEL_NAME)]
-Origin = Annotated[str, StringConstraints(pattern=forms.ORIGIN)]
-LocalPath = Annotated[Path, AfterValidator(_at_home)]
-
-
-class Spec(BaseModel):
-    """Base of every shape: unknown keys are errors and values never change after the start."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Kind(StrEnum):
@@ -253,6 +234,7 @@ class Configuration(Spec):
     model_list: tuple[ModelSpec, ...] = Field((), description="the models to serve")
     search: SearchSpec = Field(SearchSpec(), description="vector search")
     ingress: IngressSpec = Field(IngressSpec(), description="the front door")
+    identity: IdentitySpec = Field(IdentitySpec(), description="accounts and how people sign in")
     general_settings: GeneralSettings = Field(GeneralSettings(), description="the whole installation")
 
     @model_validator(mode="after")
