@@ -49,7 +49,7 @@ def test_every_branch_and_every_text_is_taken(said: list[Said]) -> None:
 
 def test_people(tmp_path: Path) -> None:
     users = [
-        ("u1", "Ann", "Ann@Example.com", "admin", START),
+        ("u1", "Ann", "Ann@example.com", "admin", START),
         ("u2", "Bob", "bob@example.com", "user", START * 10**9),
         ("u3", "New", "new@example.com", "pending", START),
         ("u4", "Off", "off@example.com", "user", None),
