@@ -11,12 +11,12 @@ from api.context import Context
 from api.gate import App, Gate
 from api.hosts import Hosts
 from api.policy import check_guarded
-from api.routes import health, inference, keys, models, pages
+from api.routes import auth, health, inference, keys, models, pages
 from api.services import Services
 
 log = logging.getLogger("manta.access")
 
-ROUTERS = (inference.router, models.router, keys.router, health.router, pages.router)
+ROUTERS = (inference.router, models.router, keys.router, auth.router, health.router, pages.router)
 
 
 def create_app(services: Services) -> App:

@@ -26,6 +26,8 @@ class Context:
     route: str = ""
     model: str = ""
     status: int = 0
+    address: str = ""
+    """The client's, as far as it can be believed."""
 
     def elapsed_ms(self) -> int:
         """Milliseconds since the request arrived."""

@@ -20,13 +20,11 @@ from api.db import models as model_queries
 from api.db.notifications import listen
 from api.db.session import Database
 from api.directory import Directory
-from api.doorkeeper import Doorkeeper
 from api.http import Connection
-from api.identity.tokens import AccessTokens
 from api.outbox import Outbox
 from api.port import BACKLOG, HandedPort, bind
 from api.readiness import Readiness
-from api.services import Services
+from api.services import Services, identity_services
 from configs import telemetry
 from configs.cluster import Cluster
 from configs.errors import Unavailable
@@ -121,12 +119,12 @@ async def build_services(cluster: Cluster) -> Services:
         cluster=cluster,
         database=database,
         directory=directory,
-        doorkeeper=Doorkeeper(database, AccessTokens(cluster.tokens())),
         gateway=gateway,
         outbox=outbox,
         readiness=Readiness(
             database, cluster.redis_url.get_secret_value(), search=cluster.configuration.search.enabled
         ),
+        **identity_services(cluster, database),
     )
 
 

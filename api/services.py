@@ -1,13 +1,20 @@
 """What routes use, made once per ingress by `api.ingress` and found at `app.state.services`."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TypedDict, cast
 
 from fastapi import Request
 
 from api.db.session import Database
 from api.directory import Directory
 from api.doorkeeper import Doorkeeper
+from api.identity.accounts import Accounts
+from api.identity.hasher import Hasher
+from api.identity.mailer import Mailer
+from api.identity.sessions import Sessions
+from api.identity.throttle import Throttle
+from api.identity.tokens import AccessTokens
+from api.origins import Origins
 from api.outbox import Outbox
 from api.readiness import Readiness
 from configs.cluster import Cluster
@@ -24,9 +31,46 @@ class Services:
     doorkeeper: Doorkeeper
     gateway: Gateway
     outbox: Outbox
+    origins: Origins
+    hasher: Hasher
+    throttle: Throttle
+    sessions: Sessions
+    accounts: Accounts
+    mailer: Mailer | None
     readiness: Readiness
 
 
 def services_of(request: Request) -> Services:
     """The services of the application that answers `request`."""
     return cast("Services", request.app.state.services)
+
+
+class IdentityServices(TypedDict):
+    """The parts that know people."""
+
+    doorkeeper: Doorkeeper
+    origins: Origins
+    hasher: Hasher
+    throttle: Throttle
+    sessions: Sessions
+    accounts: Accounts
+    mailer: Mailer | None
+
+
+def identity_services(cluster: Cluster, database: Database) -> IdentityServices:
+    """Everything about people, on this loop."""
+    configuration = cluster.configuration
+    general, identity = configuration.general_settings, configuration.identity
+    tokens = AccessTokens(cluster.tokens(), identity.access_token_s)
+    hasher, throttle, sessions = Hasher(), Throttle(database), Sessions(database, tokens, identity)
+    site = str(general.public_url or f"http://{general.host}:{general.port}")
+    mailer = Mailer(identity.smtp, site) if identity.smtp is not None else None
+    return IdentityServices(
+        doorkeeper=Doorkeeper(database, tokens),
+        origins=Origins.of(general),
+        hasher=hasher,
+        throttle=throttle,
+        sessions=sessions,
+        accounts=Accounts(database, hasher, sessions, throttle, mailer),
+        mailer=mailer,
+    )

@@ -25,6 +25,8 @@ CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 5000
 APP_ROLE = "manta_app"
 JOBS_ROLE = "manta_jobs"
+Unit = AsyncSession
+"""What a unit of work is handed; `api.db` knows what to do with it."""
 
 
 class Database:

@@ -1,0 +1,42 @@
+"""Queries on counts of failed guesses. A key is a digest: it names nobody."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.db.tables import Throttle
+
+FAILED = text(
+    """
+    INSERT INTO throttles AS t (key, count, window_started_at) VALUES (:key, 1, now())
+    ON CONFLICT (key) DO UPDATE SET
+        count = CASE WHEN t.window_started_at < now() - make_interval(secs => :window) THEN 1 ELSE t.count + 1 END,
+        window_started_at = CASE WHEN t.window_started_at < now() - make_interval(secs => :window)
+            THEN now() ELSE t.window_started_at END,
+        blocked_until = CASE WHEN t.count + 1 >= :allowed
+            AND t.window_started_at >= now() - make_interval(secs => :window)
+            THEN now() + make_interval(secs => least(:longest, 2 ^ least(t.count + 1 - :allowed, 20))) END
+    """
+)
+BLOCKED = text("SELECT extract(epoch FROM max(blocked_until) - now()) FROM throttles WHERE key = ANY(:keys)")
+
+
+async def failed(session: AsyncSession, key: bytes, *, allowed: int, window_s: float, longest_s: float) -> None:
+    """Count a failure. From the `allowed`th of a window on, each blocks for twice as long: 1 s, 2 s ... `longest_s`."""
+    await session.execute(FAILED, {"key": key, "allowed": allowed, "window": window_s, "longest": longest_s})
+
+
+async def blocked_s(session: AsyncSession, keys: list[bytes]) -> float:
+    """How many seconds the longest block of these lasts; 0 or less is none."""
+    return float(await session.scalar(BLOCKED, {"keys": keys}) or 0.0)
+
+
+async def forget(session: AsyncSession, key: bytes) -> None:
+    """A guess was right."""
+    await session.execute(delete(Throttle).where(Throttle.key == key))
+
+
+async def sweep(session: AsyncSession, before: datetime) -> None:
+    """Remove counts whose window began before that."""
+    await session.execute(delete(Throttle).where(Throttle.window_started_at < before))

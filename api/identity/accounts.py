@@ -1,0 +1,308 @@
+"""Accounts: made, entered, and their passwords changed. It knows no HTTP but the context of the request."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from api.audit.record import record
+from api.context import Context
+from api.db import accounts, logins
+from api.db import sessions as session_queries
+from api.db.notifications import notify
+from api.db.session import Database, Unit
+from api.identity.hasher import Hasher
+from api.identity.mailer import Mailer
+from api.identity.registration import Rule
+from api.identity.secrets import digest_of, new_secret
+from api.identity.sessions import Sessions, SignedIn
+from api.identity.throttle import Throttle
+from api.ids import new_id
+from api.roles import MEMBER, OWNER
+from api.scope import DEFAULT_ORGANIZATION, Scope
+from configs.errors import BadRequest, Forbidden, NotFound, TwoFactorRequired, Unauthorized
+
+EMAIL = re.compile(r"[^@\s<>\"',;:\x00-\x1f\x7f]{1,64}@[^@\s<>\"',;:\x00-\x1f\x7f]{1,189}\Z")
+WRONG = "The e-mail address or the password is wrong."
+FIRST_ADMIN, VERIFY, RESET = "first_admin", "verify_email", "reset_password"
+LIVES_S = {FIRST_ADMIN: 7 * 86400.0, VERIFY: 86400.0, RESET: 3600.0}
+BAD_LINK = "This link is not valid any more: ask for a new one."
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Who wants an account; `proof` is an invitation or the first admin's link."""
+
+    email: str
+    name: str
+    password: str
+    proof: str | None
+    user_agent: str
+
+
+class Accounts:
+    """What people do with their accounts before and after they are known."""
+
+    def __init__(
+        self, database: Database, hasher: Hasher, sessions: Sessions, throttle: Throttle, mailer: Mailer | None
+    ) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._sessions = sessions
+        self._throttle = throttle
+        self._mailer = mailer
+
+    async def register(self, context: Context, newcomer: Newcomer, rule: Rule) -> SignedIn:
+        """Make an account and sign in.
+
+        Raises:
+            Forbidden: nobody, or only invited people, may register here.
+            Conflict: the address has an account.
+            BadRequest: the address is none, or the link is used or over.
+        """
+        email = checked_email(newcomer.email)
+        organization_id, role, verified = await self._welcomed(newcomer, email, rule)
+        password_hash, user_id = await self._hasher.hash(newcomer.password), new_id("user")
+        async with self._database.unit(Scope(organization_id, user_id)) as unit:
+            await self._use_proof(unit, newcomer, organization_id)
+            await accounts.add(
+                unit,
+                user_id=user_id,
+                email=email,
+                name=newcomer.name,
+                password_hash=password_hash,
+                email_verified=verified,
+            )
+            await accounts.join(unit, organization_id, user_id, role)
+            await record(
+                unit,
+                context,
+                "user.register",
+                organization_id=organization_id,
+                actor=user_id,
+                target=user_id,
+                role=role,
+            )
+            signed_in = await self._sessions.begin(
+                unit, context, user_id, organization_id, ["password"], newcomer.user_agent
+            )
+            link = None if verified else await self._verification(unit, user_id, email)
+        if link is not None and self._mailer is not None:
+            self._mailer.send(email, "verify", path=link)
+        return signed_in
+
+    async def login(
+        self, context: Context, email: str, password: str, user_agent: str, organization_id: str | None = None
+    ) -> SignedIn:
+        """Sign in with a password. An unknown address takes as long as a wrong password, and says the same.
+
+        Raises:
+            Unauthorized: one of the two is wrong.
+            TwoFactorRequired: both are right, and a code is missing (`api.identity.two_factor`).
+            Overloaded: too many wrong guesses.
+        """
+        person = await self.proven(context, email, password)
+        if person["totp"]:
+            raise TwoFactorRequired(
+                "Send the code of your authenticator app, or a recovery code, as `code`.", param="code"
+            )
+        return await self.enter(context, person, ["password"], user_agent, organization_id)
+
+    async def proven(self, context: Context, email: str, password: str) -> dict[str, Any]:
+        """The person whose password this is, as `find_login` tells it. Errors: see `login`."""
+        account = email.strip().lower()
+        await self._throttle.check(account, context.address)
+        async with self._database.unit() as unit:
+            person = await logins.find(unit, "email", account)
+        verdict = await self._hasher.verify(password, person["password_hash"] if person is not None else None)
+        if person is None or not verdict.ok or person["status"] != "active" or not person["memberships"]:
+            await self._refused(context, account, person)
+            raise Unauthorized(WRONG)
+        await self._throttle.succeeded(account)
+        if verdict.new_hash is not None:
+            async with self._database.unit(scope_of(person)) as unit:
+                await accounts.change(unit, person["user_id"], password_hash=verdict.new_hash)
+        return person
+
+    async def enter(
+        self,
+        context: Context,
+        person: dict[str, Any],
+        methods: list[str],
+        user_agent: str,
+        organization_id: str | None = None,
+    ) -> SignedIn:
+        """A session for a person who proved who they are.
+
+        Raises:
+            Forbidden: the person is no member of that organization.
+        """
+        scope = scope_of(person, organization_id)
+        async with self._database.unit(scope) as unit:
+            return await self._sessions.begin(unit, context, scope.user_id, scope.organization_id, methods, user_agent)
+
+    async def change_password(self, context: Context, current: str, new: str) -> None:
+        """Change the caller's password; every other session of theirs ends.
+
+        Raises:
+            Unauthorized: the current one is wrong.
+        """
+        principal = context.principal
+        assert principal is not None
+        assert principal.user_id is not None
+        async with self._database.unit() as unit:
+            person = await logins.find(unit, "user", principal.user_id)
+        assert person is not None
+        if person["password_hash"] is not None:
+            await self.proven(context, person["email"], current)
+        password_hash = await self._hasher.hash(new)
+        async with self._database.unit(principal.scope) as unit:
+            await accounts.change(unit, principal.user_id, password_hash=password_hash)
+            await session_queries.end(unit, principal.user_id, but=principal.session_id)
+            await record(unit, context, "user.password", target=principal.user_id)
+            await notify(unit, logins.CHANNEL)
+
+    async def ask_for_reset(self, email: str) -> None:
+        """Send a link to choose a new password, if there is such an account."""
+        account = email.strip().lower()
+        async with self._database.unit() as unit:
+            person = await logins.find(unit, "email", account)
+        if person is None or person["status"] != "active" or self._mailer is None or not person["memberships"]:
+            return
+        async with self._database.unit(scope_of(person)) as unit:
+            link = await link_of(unit, RESET, person["user_id"], account)
+        self._mailer.send(account, "reset", path=link)
+
+    async def reset_password(self, context: Context, token: str, new: str) -> None:
+        """Choose a new password by a link; every session ends.
+
+        Raises:
+            BadRequest: the link is used or over.
+        """
+        person = await self._of_link(RESET, token)
+        password_hash = await self._hasher.hash(new)
+        scope = scope_of(person)
+        async with self._database.unit(scope) as unit:
+            if not await accounts.use_token(unit, digest_of(token), RESET):
+                raise BadRequest(BAD_LINK, param="token")
+            await accounts.change(unit, scope.user_id, password_hash=password_hash)
+            await session_queries.end(unit, scope.user_id)
+            await record(
+                unit, context, "user.password", organization_id=scope.organization_id, actor=scope.user_id, by="link"
+            )
+            await notify(unit, logins.CHANNEL)
+        await self._throttle.succeeded(person["email"])
+
+    async def verify_email(self, token: str) -> None:
+        """Confirm an address by a link.
+
+        Raises:
+            BadRequest: the link is used or over, or the address has changed since.
+        """
+        person = await self._of_link(VERIFY, token)
+        async with self._database.unit(scope_of(person)) as unit:
+            if not await accounts.use_token(unit, digest_of(token), VERIFY):
+                raise BadRequest(BAD_LINK, param="token")
+            user = await accounts.get(unit, person["user_id"])
+            assert user is not None
+            await accounts.change(unit, user.id, email_verified_at=user.updated_at)
+
+    async def _of_link(self, purpose: str, token: str) -> dict[str, Any]:
+        async with self._database.unit() as unit:
+            found = await logins.find(unit, "token", digest_of(token).hex())
+            if found is None or not found["good"] or found["purpose"] != purpose or found["user_id"] is None:
+                raise BadRequest(BAD_LINK, param="token")
+            person = await logins.find(unit, "user", found["user_id"])
+        if person is None or person["status"] != "active" or person["email"] != found["email"]:
+            raise BadRequest(BAD_LINK, param="token")
+        return person
+
+    async def _welcomed(self, newcomer: Newcomer, email: str, rule: Rule) -> tuple[str, str, bool]:
+        """Where a newcomer belongs: organization, role, and whether the address is proven by the way they came."""
+        if newcomer.proof is None:
+            if rule == "open":
+                return DEFAULT_ORGANIZATION, MEMBER, False
+            texts = {"closed": "Nobody can register here.", "invite": "Registering here needs an invitation."}
+            raise Forbidden(f"{texts[rule]} An admin of this installation can let you in.")
+        digest = digest_of(newcomer.proof).hex()
+        async with self._database.unit() as unit:
+            token = await logins.find(unit, "token", digest)
+            invitation = await logins.find(unit, "invitation", digest)
+        if token is not None and token["good"] and token["purpose"] == FIRST_ADMIN:
+            return DEFAULT_ORGANIZATION, OWNER, False
+        if invitation is None or not invitation["good"] or invitation["email"] not in (None, email):
+            raise BadRequest(
+                "This invitation is not valid: it is used, over, or for another address.", param="invitation"
+            )
+        return invitation["organization_id"], invitation["role"], invitation["email"] is not None
+
+    async def _use_proof(self, unit: Unit, newcomer: Newcomer, organization_id: str) -> None:
+        if newcomer.proof is None:
+            return
+        digest = digest_of(newcomer.proof)
+        invitation = await logins.find(unit, "invitation", digest.hex())
+        if invitation is not None:
+            used = await accounts.use_invitation(unit, invitation["id"])
+        else:
+            used = await accounts.use_token(unit, digest, FIRST_ADMIN)
+        if not used:
+            raise BadRequest(BAD_LINK, param="invitation")
+
+    async def _verification(self, unit: Unit, user_id: str, email: str) -> str | None:
+        return await link_of(unit, VERIFY, user_id, email) if self._mailer is not None else None
+
+    async def _refused(self, context: Context, account: str, person: dict[str, Any] | None) -> None:
+        await self._throttle.failed(account, context.address)
+        if person is not None and person["memberships"]:
+            scope = scope_of(person)
+            async with self._database.unit(scope) as unit:
+                await record(
+                    unit,
+                    context,
+                    "session.begin",
+                    organization_id=scope.organization_id,
+                    actor=scope.user_id,
+                    outcome="refused",
+                )
+
+
+async def link_of(unit: Unit, purpose: str, user_id: str, email: str) -> str:
+    """A link that is used once; the secret is behind `#`, which browsers send to nobody."""
+    token, digest = new_secret()
+    await accounts.add_token(unit, digest, purpose, user_id=user_id, email=email, lifetime_s=LIVES_S[purpose])
+    return f"/welcome#{purpose}={token}"
+
+
+def scope_of(person: dict[str, Any], organization_id: str | None = None) -> Scope:
+    """A person in one of their organizations: the named one, else the first they joined.
+
+    Raises:
+        Forbidden: they are in none, or not in that one.
+    """
+    ids = [each["organization_id"] for each in person["memberships"]]
+    wanted = organization_id or (ids[0] if ids else None)
+    if wanted is None or wanted not in ids:
+        raise Forbidden("You are no member of that organization.")
+    return Scope(wanted, person["user_id"])
+
+
+def checked_email(text: str) -> str:
+    """An address in lower case.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    email = text.strip().lower()
+    if not EMAIL.match(email):
+        raise BadRequest("This is no e-mail address.", param="email")
+    return email
+
+
+def require_user(person: dict[str, Any] | None) -> dict[str, Any]:
+    """A person who was found.
+
+    Raises:
+        NotFound: nobody was.
+    """
+    if person is None:
+        raise NotFound("There is no such user.", param="user_id")
+    return person

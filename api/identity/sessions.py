@@ -1,0 +1,126 @@
+"""Sessions: a short access token, and a refresh token that changes at each use.
+
+A refresh token that is shown twice was stolen, from us or from the person: the whole session ends.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from api.audit.record import record
+from api.context import Context
+from api.db import accounts, logins
+from api.db import sessions as session_queries
+from api.db.notifications import notify
+from api.db.session import Database, Unit
+from api.identity.secrets import digest_of, new_secret
+from api.identity.tokens import AccessTokens
+from api.ids import new_id
+from api.scope import Scope
+from configs.errors import Unauthorized
+from configs.identity_specs import IdentitySpec
+
+MAX_AGENT = 300
+OVER = "This session has ended: sign in again."
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """What a browser gets: the access token in the answer, the refresh token in a cookie."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    user_id: str
+    session_id: str
+    organization_id: str
+
+
+class Sessions:
+    """Begins, renews and ends them."""
+
+    def __init__(self, database: Database, tokens: AccessTokens, settings: IdentitySpec) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._lifetime = timedelta(days=settings.session_days)
+
+    @property
+    def seconds(self) -> int:
+        """How long one lasts without being used."""
+        return int(self._lifetime.total_seconds())
+
+    async def begin(
+        self, unit: Unit, context: Context, user_id: str, organization_id: str, methods: list[str], user_agent: str
+    ) -> SignedIn:
+        """A new session, in the unit of work that let the person in; its scope is that person's."""
+        session_id = new_id("sess")
+        await session_queries.add(
+            unit,
+            session_id=session_id,
+            user_id=user_id,
+            organization_id=organization_id,
+            methods=methods,
+            user_agent=user_agent[:MAX_AGENT],
+            address=context.address,
+            lifetime=self._lifetime,
+        )
+        await accounts.change(unit, user_id, last_login_at=datetime.now(UTC))
+        await record(
+            unit,
+            context,
+            "session.begin",
+            organization_id=organization_id,
+            actor=user_id,
+            target=session_id,
+            methods=methods,
+        )
+        return await self._renewed(unit, session_id, user_id, organization_id)
+
+    async def renew(self, context: Context, refresh_token: str, organization_id: str | None = None) -> SignedIn:
+        """The next tokens of a session, in the same or another organization of the person.
+
+        Raises:
+            Unauthorized: the token is unknown or over; one that was used before ends the session.
+        """
+        digest = digest_of(refresh_token)
+        async with self._database.unit() as unit:
+            found = await logins.find(unit, "refresh", digest.hex())
+        if found is None or found["ended"]:
+            raise Unauthorized(OVER)
+        user_id, session_id = found["user_id"], found["session_id"]
+        wanted = organization_id or found["organization_id"]
+        scope = Scope(found["organization_id"], user_id)
+        async with self._database.unit(scope) as unit:
+            if await session_queries.use_refresh(unit, digest):
+                await self._check(unit, user_id, wanted)
+                await session_queries.touch(unit, session_id, self._lifetime, wanted)
+                return await self._renewed(unit, session_id, user_id, wanted)
+        await self.end(context, scope, [session_id], reason="a refresh token was used twice")
+        raise Unauthorized(OVER)
+
+    async def end(self, context: Context, scope: Scope, session_ids: list[str], *, reason: str) -> None:
+        """End sessions of the person in `scope`, at once on every ingress."""
+        async with self._database.unit(scope) as unit:
+            for session_id in session_ids:
+                for ended in await session_queries.end(unit, scope.user_id, session_id):
+                    await record(
+                        unit,
+                        context,
+                        "session.end",
+                        organization_id=scope.organization_id,
+                        actor=scope.user_id,
+                        target=ended,
+                        reason=reason,
+                    )
+            await notify(unit, logins.CHANNEL)
+
+    async def _check(self, unit: Unit, user_id: str, organization_id: str) -> None:
+        person = await logins.find(unit, "user", user_id)
+        memberships = {each["organization_id"] for each in person["memberships"]} if person is not None else set()
+        if person is None or person["status"] != "active" or organization_id not in memberships:
+            raise Unauthorized(OVER)
+
+    async def _renewed(self, unit: Unit, session_id: str, user_id: str, organization_id: str) -> SignedIn:
+        refresh_token, digest = new_secret()
+        await session_queries.add_refresh(unit, digest, session_id, user_id)
+        access_token, expires_in = self._tokens.issue(user_id, session_id, organization_id)
+        return SignedIn(access_token, expires_in, refresh_token, user_id, session_id, organization_id)

@@ -1,0 +1,89 @@
+"""Guesses at passwords and codes: counted per account and per address, answered later and later, never locked for good.
+
+An account that somebody else guesses at keeps its sessions and keys: only signing in anew waits, 15 minutes at most.
+"""
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+from enum import Enum
+
+from api.db import throttles
+from api.db.session import Database
+from configs.errors import Overloaded
+
+WINDOW_S = 900.0
+LONGEST_S = 900.0
+IPV6_PREFIX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many failures a window allows."""
+
+    name: str
+    allowed: int
+
+
+class Guessing(Enum):
+    """At what is guessed, or from where."""
+
+    ACCOUNT = Limit("account", 10)
+    ADDRESS = Limit("address", 100)
+
+
+class Throttle:
+    """Counts in the database, which all ingresses share."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def check(self, account: str, address: str) -> None:
+        """Let a guess pass.
+
+        Raises:
+            Overloaded: there were too many; `retry_after_s` says when the next may come.
+        """
+        keys = [key_of(Guessing.ACCOUNT, account), key_of(Guessing.ADDRESS, address)]
+        async with self._database.unit() as session:
+            left_s = await throttles.blocked_s(session, keys)
+        if left_s > 0:
+            raise Overloaded("Too many failed attempts; wait before the next.", retry_after_s=left_s)
+
+    async def failed(self, account: str, address: str) -> None:
+        """Count a wrong guess."""
+        async with self._database.unit() as session:
+            for guessing, value in ((Guessing.ACCOUNT, account), (Guessing.ADDRESS, address)):
+                await throttles.failed(
+                    session,
+                    key_of(guessing, value),
+                    allowed=guessing.value.allowed,
+                    window_s=WINDOW_S,
+                    longest_s=LONGEST_S,
+                )
+
+    async def succeeded(self, account: str) -> None:
+        """Forget the account's failures; the address keeps its own, for it may be guessing at others."""
+        async with self._database.unit() as session:
+            await throttles.forget(session, key_of(Guessing.ACCOUNT, account))
+
+
+def key_of(guessing: Guessing, value: str) -> bytes:
+    """A digest, so that the table names nobody. IPv6 counts by its /64, which one subscriber has whole."""
+    if guessing is Guessing.ADDRESS:
+        value = network_of(value)
+    return hashlib.sha256(f"{guessing.value.name}\0{value}".encode()).digest()
+
+
+def network_of(address: str) -> str:
+    """The address, or the /64 of an IPv6 one; what is none stays as it is."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    if mapped is not None:
+        return str(mapped)
+    if parsed.version == 6:  # noqa: PLR2004
+        return str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
+    return str(parsed)

@@ -1,0 +1,21 @@
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+
+from configs.postgres import EmbeddedPostgres
+from tests.fixtures.application import Application, application
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+async def app(postgres: EmbeddedPostgres) -> AsyncIterator[Application]:
+    async with application(postgres) as made:
+        yield made
+
+
+@pytest.fixture
+def fresh() -> str:
+    """A name that nobody has yet."""
+    return f"person{next(_numbers)}"
