@@ -58,8 +58,8 @@ class Gate:
 
         try:
             self._hosts.check(headers.get(b"host", b""))
-            if "\0" in scope["path"]:
-                raise BadRequest("A path may not contain NUL characters.")
+            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+                raise BadRequest("An address may not contain NUL characters.")
             if scope["method"] in WITH_BODY:
                 context.body = await self._read(headers, receive)
                 if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"application/json":

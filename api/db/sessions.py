@@ -98,3 +98,9 @@ def as_json(row: Session, current: str | None) -> dict[str, Any]:
         "last_used_at": row.last_used_at.isoformat(),
         "expires_at": row.expires_at.isoformat(),
     }
+
+
+async def end_in(session: AsyncSession, organization_id: str, user_id: str) -> None:
+    """End a person's sessions in one organization."""
+    mine = (Session.organization_id == organization_id, Session.user_id == user_id, Session.ended_at.is_(None))
+    await session.execute(update(Session).where(*mine).values(ended_at=func.now()))
