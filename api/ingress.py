@@ -14,8 +14,8 @@ import uvicorn
 from ray import serve
 
 from api.app import create_app
+from api.db import data_keys, logins
 from api.db import keys as key_queries
-from api.db import logins
 from api.db import models as model_queries
 from api.db.notifications import listen
 from api.db.session import Database
@@ -25,6 +25,7 @@ from api.outbox import Outbox
 from api.port import BACKLOG, HandedPort, bind
 from api.readiness import Readiness
 from api.services import Services, identity_services
+from api.vault.vault import Vault
 from configs import telemetry
 from configs.cluster import Cluster
 from configs.errors import Unavailable
@@ -51,7 +52,7 @@ class Ingress:
         self._port = await _port(cluster)
         self._server = _server(cluster, self._services)
         url = cluster.database_url.get_secret_value()
-        channels = [model_queries.CHANNEL, key_queries.CHANNEL, logins.CHANNEL]
+        channels = [model_queries.CHANNEL, key_queries.CHANNEL, logins.CHANNEL, data_keys.CHANNEL]
         self._tasks = [
             asyncio.create_task(self._server.serve(sockets=[self._listener()])),
             asyncio.create_task(listen(url, channels, self._heard)),
@@ -83,6 +84,8 @@ class Ingress:
     def _heard(self, channel: str) -> None:
         if channel in (key_queries.CHANNEL, logins.CHANNEL):
             self._services.doorkeeper.forget()
+        elif channel == data_keys.CHANNEL:
+            self._services.vault.forget()
         else:
             self._refreshing = asyncio.ensure_future(self._services.directory.refresh())
 
@@ -121,6 +124,7 @@ async def build_services(cluster: Cluster) -> Services:
         directory=directory,
         gateway=gateway,
         outbox=outbox,
+        vault=Vault(cluster.masters()),
         readiness=Readiness(
             database, cluster.redis_url.get_secret_value(), search=cluster.configuration.search.enabled
         ),

@@ -17,6 +17,7 @@ from api.identity.tokens import AccessTokens
 from api.origins import Origins
 from api.outbox import Outbox
 from api.readiness import Readiness
+from api.vault.vault import Vault
 from configs.cluster import Cluster
 from serving.gateway import Gateway
 
@@ -37,6 +38,7 @@ class Services:
     sessions: Sessions
     accounts: Accounts
     mailer: Mailer | None
+    vault: Vault
     readiness: Readiness
 
 

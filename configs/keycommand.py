@@ -27,6 +27,11 @@ class KeyCommand:
         """The program's name; arguments may say more than a message should."""
         return f"the keyring of the command {Path(self.argv[0]).name!r}"
 
+    @property
+    def watched(self) -> bool:
+        """It may take seconds."""
+        return False
+
     def stamp(self) -> object:
         """The minute: nothing tells when a service's key changed."""
         return int(time.monotonic() / FRESH_S)

@@ -30,6 +30,10 @@ class Source(Protocol):
     def place(self) -> str:
         """How messages name it."""
 
+    @property
+    def watched(self) -> bool:
+        """Whether `stamp` and `text` are so cheap that every question may look."""
+
     def stamp(self) -> object:
         """Something that is another one after each change."""
 
@@ -74,10 +78,10 @@ class Keyring:
         Raises:
             ConfigurationError: as for `read`, or it cannot be written.
         """
-        with files.disk_faults(path):
-            if not os.path.lexists(path):
-                secretfiles.write_once(path, MasterKey.random().line)
-        return cls.read(path)
+        ring = cls.at(path)
+        ring.make_missing()
+        ring.look()
+        return ring
 
     @classmethod
     def of_command(cls, argv: Sequence[str]) -> Self:
@@ -110,12 +114,12 @@ class Keyring:
         return tuple(self._keys)
 
     def get(self, key_id: str) -> MasterKey:
-        """The key of that id; the file is read again when it is missing and the file changed.
+        """The key of that id, as the file now has it; a command is run again (once a minute) when it is missing.
 
         Raises:
             ConfigurationError: there is no such key; the message names the id and the file.
         """
-        if key_id not in self._keys:
+        if self._source.watched or key_id not in self._keys:
             self.look()
         found = self._keys.get(key_id)
         if found is None:
@@ -124,8 +128,22 @@ class Keyring:
         return found
 
     def knows(self, key_id: str) -> bool:
-        """Whether `get` would answer from memory, without looking at the file."""
-        return key_id in self._keys
+        """Whether `get` answers at once, without running a command."""
+        return self._source.watched or key_id in self._keys
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it can be changed here; what a command prints is changed where the command takes it from."""
+        return isinstance(self._source, KeyFile)
+
+    def make_missing(self) -> None:
+        """Make the file with one random key when it is not there. One of two makers wins; a command makes nothing.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        if isinstance(self._source, KeyFile):
+            self._source.make(MasterKey.random().line)
 
     def rotated(self, fresh: MasterKey | None = None) -> Self:
         """Write a new active key (`fresh`, or a random one) in front of the others; the keyring as it then is.
@@ -202,6 +220,11 @@ class KeyFile:
         """Its path."""
         return f"the keyring {str(self._path)!r}"
 
+    @property
+    def watched(self) -> bool:
+        """An `lstat` is cheap."""
+        return True
+
     def stamp(self) -> object:
         """Which file stands there, and when it was last written."""
         try:
@@ -223,6 +246,16 @@ class KeyFile:
             raise ConfigurationError(msg)
         with files.disk_faults(self._path):
             return secretfiles.read(self._path)
+
+    def make(self, text: str) -> None:
+        """Write it, unless something is there.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        with files.disk_faults(self._path):
+            if not os.path.lexists(self._path):
+                secretfiles.write_once(self._path, text)
 
     def write(self, text: str) -> None:
         """Replace it whole.

@@ -182,9 +182,11 @@ def test_rotation_puts_a_new_key_in_front_and_keeps_the_rest(path: Path) -> None
 
 def test_a_running_process_learns_of_a_rotation(path: Path) -> None:
     here, elsewhere = Keyring.make(path), Keyring.read(path)
-    fresh = elsewhere.rotated().active
-    assert not here.knows(fresh.id)
+    old, fresh = here.active, elsewhere.rotated().active
     assert here.get(fresh.id) == fresh
+    elsewhere.without(here.ids[1])
+    with pytest.raises(ConfigurationError):
+        here.get(old.id)
     assert here.active == fresh
     newest = elsewhere.rotated().active
     assert here.active == newest
