@@ -10,7 +10,6 @@ asked.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeAlias
 
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -26,11 +25,8 @@ CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 5000
 APP_ROLE = "manta_app"
 JOBS_ROLE = "manta_jobs"
-Unit: TypeAlias = AsyncSession
+Unit = AsyncSession
 """What a unit of work is handed; `api.db` knows what to do with it."""
-
-Unit: TypeAlias = AsyncSession
-"""What a unit of work hands out, for annotations elsewhere."""
 
 
 class Database:
