@@ -24,6 +24,7 @@ class Context:
     json: Any = None
     principal: Principal | None = None
     route: str = ""
+    path: str = ""
     model: str = ""
     status: int = 0
     address: str = ""

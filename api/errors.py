@@ -26,6 +26,7 @@ STATUS: dict[type[errors.MantaError], int] = {
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.Conflict: 409,
+    errors.IdempotencyMismatch: 422,
     errors.Overloaded: 429,
     errors.Unavailable: 503,
     errors.TimedOut: 504,

@@ -48,6 +48,7 @@ class Gate:
             return
         headers = dict(scope["headers"])
         context = scope[SCOPE_KEY] = make_context(headers)
+        context.path = scope["path"]
         context.address = scope["client"][0] if scope.get("client") else ""
 
         async def send_named(message: Message) -> None:

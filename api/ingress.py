@@ -14,6 +14,7 @@ import uvicorn
 from ray import serve
 
 from api.app import create_app
+from api.conversations import Conversations
 from api.db import data_keys, logins
 from api.db import keys as key_queries
 from api.db import models as model_queries
@@ -110,7 +111,7 @@ class Ingress:
 
 async def build_services(cluster: Cluster) -> Services:
     """Everything behind the routes, on this loop."""
-    database = Database(cluster.database_url.get_secret_value())
+    database, vault = Database(cluster.database_url.get_secret_value()), Vault(cluster.masters())
     gateway = Gateway(cluster)
     directory = Directory(database, gateway.forget)
     await directory.refresh()
@@ -124,7 +125,8 @@ async def build_services(cluster: Cluster) -> Services:
         directory=directory,
         gateway=gateway,
         outbox=outbox,
-        vault=Vault(cluster.masters()),
+        vault=vault,
+        conversations=Conversations(vault),
         readiness=Readiness(
             database, cluster.redis_url.get_secret_value(), search=cluster.configuration.search.enabled
         ),

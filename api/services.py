@@ -5,6 +5,7 @@ from typing import TypedDict, cast
 
 from fastapi import Request
 
+from api.conversations import Conversations
 from api.db.session import Database
 from api.directory import Directory
 from api.doorkeeper import Doorkeeper
@@ -39,6 +40,7 @@ class Services:
     accounts: Accounts
     mailer: Mailer | None
     vault: Vault
+    conversations: Conversations
     readiness: Readiness
 
 

@@ -17,6 +17,7 @@
     |   +-- RouteNotFound
     +-- MethodNotAllowed
     +-- Conflict              it exists already, or its version moved on
+    |   +-- IdempotencyMismatch     a key that belongs to another request
     +-- Overloaded            a limit of ours is reached; try again later
     +-- Unavailable           a part is down or still starting; try again later
     |   +-- ModelStarting
@@ -169,6 +170,12 @@ class Conflict(MantaError):
 
     kind = "invalid_request_error"
     code = "conflict"
+
+
+class IdempotencyMismatch(Conflict):
+    """An `Idempotency-Key` that belongs to another request."""
+
+    code = "idempotency_key_reused"
 
 
 class Overloaded(MantaError):

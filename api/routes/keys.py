@@ -9,7 +9,9 @@ from api.answers import json_answer
 from api.context import context_of
 from api.db import keys as key_queries
 from api.db.notifications import notify
+from api.db.session import Unit
 from api.documents import takes
+from api.idempotency import once
 from api.keys import make_key
 from api.policy import caller, guarded_router, requires
 from api.principal import GRANTABLE, Permission, Principal
@@ -39,10 +41,11 @@ async def create_key(request: Request) -> Response:
     """Make a key; this answer is the only place where it is shown. A person's key never does more than the person."""
     principal, asked = caller(request), read(NewKeyRequest, context_of(request.scope))
     permissions, models = allowed(asked.permissions, principal), allowed_models(asked.models, principal)
-    made = make_key()
-    async with services_of(request).database.unit(principal.scope) as session:
+
+    async def effect(unit: Unit) -> dict[str, Any]:
+        made = make_key()
         row = await key_queries.add(
-            session,
+            unit,
             made,
             organization_id=principal.organization_id,
             user_id=principal.user_id,
@@ -51,7 +54,9 @@ async def create_key(request: Request) -> Response:
             models=models,
             expires_in_s=asked.expires_in_s,
         )
-    return json_answer({**row, "key": made.key}, 201)
+        return {**row, "key": made.key}
+
+    return await once(request, effect)
 
 
 @router.get("/api/keys", tags=["Keys"])

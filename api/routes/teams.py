@@ -1,6 +1,6 @@
 """Teams and projects."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Request, Response
 from pydantic import Field
@@ -11,7 +11,9 @@ from api.context import context_of
 from api.db import logins
 from api.db import teams as team_queries
 from api.db.notifications import notify
+from api.db.session import Unit
 from api.documents import takes
+from api.idempotency import once
 from api.ids import new_id
 from api.pages import whole
 from api.policy import caller, guarded_router, requires
@@ -56,10 +58,13 @@ async def add_team(request: Request) -> Response:
     """Make a team."""
     principal, context = caller(request), context_of(request.scope)
     asked = read(TeamRequest, context)
-    async with services_of(request).database.unit(principal.scope) as unit:
+
+    async def effect(unit: Unit) -> dict[str, Any]:
         team = await team_queries.add(unit, principal.organization_id, new_id("team"), asked.name)
         await record(unit, context, "team.create", target=team.id)
-        return json_answer(team_queries.as_json(team), 201)
+        return team_queries.as_json(team)
+
+    return await once(request, effect)
 
 
 @router.patch("/api/teams/{team_id}", tags=["Organization"], openapi_extra=takes(TeamRequest))
@@ -141,11 +146,14 @@ async def list_projects(request: Request) -> Response:
 async def add_project(request: Request) -> Response:
     """Make a project."""
     principal, asked = caller(request), read(ProjectRequest, context_of(request.scope))
-    async with services_of(request).database.unit(principal.scope) as unit:
+
+    async def effect(unit: Unit) -> dict[str, Any]:
         if asked.team_id is not None and await team_queries.get(unit, principal.organization_id, asked.team_id) is None:
             raise NotFound(NO_TEAM, param="team_id")
         row = await team_queries.add_project(unit, principal.organization_id, new_id("proj"), asked.name, asked.team_id)
-        return json_answer(team_queries.project_as_json(row), 201)
+        return team_queries.project_as_json(row)
+
+    return await once(request, effect)
 
 
 @router.patch("/api/projects/{project_id}", tags=["Organization"], openapi_extra=takes(TeamRequest))

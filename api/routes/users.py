@@ -14,6 +14,7 @@ from api.db import sessions as session_queries
 from api.db.notifications import notify
 from api.db.session import Unit
 from api.documents import takes
+from api.idempotency import REPLAYED, once
 from api.identity.accounts import checked_email
 from api.identity.members import check_change, check_role
 from api.identity.secrets import new_secret
@@ -133,7 +134,9 @@ async def invite(request: Request) -> Response:
     asked = read(InvitationRequest, context)
     email = checked_email(asked.email) if asked.email is not None else None
     token, digest = new_secret()
-    async with services.database.unit(principal.scope) as unit:
+    link = f"/welcome#invitation={token}"
+
+    async def effect(unit: Unit) -> dict[str, Any]:
         check_role(principal, asked.role, await organizations.roles(unit, principal.organization_id))
         row = await organizations.add_invitation(
             unit,
@@ -146,11 +149,12 @@ async def invite(request: Request) -> Response:
             lifetime=timedelta(seconds=asked.expires_in_s),
         )
         await record(unit, context, "invitation.create", target=row.id, role=asked.role)
-        told = organizations.invitation_as_json(row)
-    link = f"/welcome#invitation={token}"
-    if email is not None and services.mailer is not None:
+        return {**organizations.invitation_as_json(row), "token": token, "link": link}
+
+    answer = await once(request, effect)
+    if email is not None and services.mailer is not None and REPLAYED not in answer.headers:
         services.mailer.send(email, "invite", path=link)
-    return json_answer({**told, "token": token, "link": link}, 201)
+    return answer
 
 
 @router.delete("/api/invitations/{invitation_id}", tags=["Organization"])
