@@ -19,6 +19,7 @@ from api.launcher.launcher import Launcher
 from api.launcher.leftovers import end_leftovers
 from api.launcher.parts import Parts
 from api.launcher.port_keeper import PortKeeper
+from api.launcher.welcome import first_admin_link
 from api.port import bind
 from configs import arguments as command_line
 from configs import telemetry
@@ -136,6 +137,8 @@ async def launch(launcher: Launcher, display: Display, layout: Layout, url: str)
     await follow_models(url, key, launcher.parts, display)
     display.settle()
     display.ready(url, key)
+    if link := first_admin_link(layout.secrets):
+        display.say(f"nobody has an account yet: the first one is made at {url}{link}")
 
 
 def listen(catalog: Catalog) -> socket.socket:

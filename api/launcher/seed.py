@@ -16,6 +16,7 @@ from api.db import schema
 from api.db.session import Database
 from api.db.tables import ApiKey
 from api.keys import digest_of, key_of, new_key
+from api.launcher import first_admin
 from api.principal import EVERYTHING
 from api.scope import DEFAULT_ORGANIZATION, INSTALLATION
 from configs.specs import ModelSpec
@@ -29,22 +30,23 @@ def main() -> None:
     if order["migrate"]:
         before, after = schema.upgrade(order["owner_url"])
         sys.stdout.write(f"schema {before or 'none'} -> {after}\n")
+    operator_key = Path(order["operator_key"])
     specs = [ModelSpec.model_validate(spec) for spec in order["models"]]
-    asyncio.run(seed(order["app_url"], specs, Path(order["operator_key"]).read_text("utf-8").strip()))
+    asyncio.run(seed(order["app_url"], specs, key_of(operator_key.read_text("utf-8").strip()), operator_key.parent))
 
 
-async def seed(url: str, specs: list[ModelSpec], operator_secret: str) -> None:
-    """Models from the YAML, and one key that can do everything."""
+async def seed(url: str, specs: list[ModelSpec], key: str, secrets: Path) -> None:
+    """Models from the YAML, one key that can do everything, and the first admin's link while there is no owner."""
     database = Database(url, pool_size=1)
-    key = key_of(operator_secret)
     async with database.unit(INSTALLATION) as session:
         await model_queries.seed(session, specs)
         if not await key_queries.known(session, digest_of(key.encode())):
-            session.add(operator_key(key))
+            session.add(row_of(key))
+    await first_admin.prepare(database, secrets)
     await database.close()
 
 
-def operator_key(key: str) -> ApiKey:
+def row_of(key: str) -> ApiKey:
     """The row of the key that the launcher prints."""
     made = new_key(key)
     return ApiKey(

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -37,10 +38,10 @@ async def test_several_may_migrate_at_once(fresh: EmbeddedPostgres) -> None:
     assert await present(fresh) == wanted
 
 
-async def test_seeding_twice_makes_one_key(postgres: EmbeddedPostgres, database: Database) -> None:
+async def test_seeding_twice_makes_one_key(postgres: EmbeddedPostgres, database: Database, tmp_path: Path) -> None:
     spec = ModelSpec.model_validate({"model_name": "seeded", "params": {"model": "vllm/seeded"}})
     for _ in range(2):
-        await seed(postgres.urls.app_url, [spec], "operators secret")
+        await seed(postgres.urls.app_url, [spec], key_of("operators secret"), tmp_path)
     async with database.unit(INSTALLATION) as session:
         key = await keys.find(session, digest_of(key_of("operators secret").encode()))
     assert key is not None
@@ -49,7 +50,7 @@ async def test_seeding_twice_makes_one_key(postgres: EmbeddedPostgres, database:
         postgres, "SELECT count(*) FROM api_keys WHERE digest = %s", digest_of(key_of("operators secret").encode())
     ) == [(1,)]
     assert query(postgres, "SELECT origin FROM models WHERE name = 'seeded'") == [("file",)]
-    await seed(postgres.urls.app_url, [], "operators secret")
+    await seed(postgres.urls.app_url, [], key_of("operators secret"), tmp_path)
     assert query(postgres, "SELECT origin FROM models WHERE name = 'seeded'") == []
 
 

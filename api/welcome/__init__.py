@@ -1,0 +1,1 @@
+"""The one page there is before the web chat: where links of invitations and mails lead."""
