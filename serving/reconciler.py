@@ -30,9 +30,12 @@ class Reconciler:
             Whether that is all; not while a wanted model's application of before is still being deleted.
         """
         wanted = {app_name(spec.model_name): spec for spec in specs}
-        found = {name: found for name, found in serve.status().applications.items() if name.startswith(APP_PREFIX)}
-        running = found.keys()
-        leaving = {name for name, application in found.items() if application.status is ApplicationStatus.DELETING}
+        told = serve.status().applications
+        applications = {name: each for name, each in told.items() if name.startswith(APP_PREFIX)}
+        running = applications.keys()
+        leaving = {
+            name for name, application in applications.items() if application.status is ApplicationStatus.DELETING
+        }
         for name in sorted(running - wanted.keys() - leaving):
             log.info("removing %s", name)
             serve.delete(name, _blocking=False)

@@ -18,6 +18,7 @@ CONTEXT = re.compile(
     r"(maximum (context|model|input) length|max_model_len|longer than the maximum|context length)", re.I
 )
 TOOLS_OFF = re.compile(r"enable-auto-tool-choice|tool-call-parser", re.I)
+NO_TEMPLATE = "This model has no chat template: it serves /v1/completions."
 FIELD = re.compile(r"^[a-z_][a-z0-9_.]{0,63}$")
 NOTED: ContextVar[list[MantaError]] = ContextVar("noted")
 OVERLOADED = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
@@ -80,11 +81,14 @@ def from_exception(error: Exception, window: int) -> MantaError:
     """From whatever vLLM raised; an unknown exception is logged with its trace and becomes an internal error."""
     if isinstance(error, MantaError):
         return error
+    from vllm.entrypoints.chat_utils import ChatTemplateResolutionError  # noqa: PLC0415
     from vllm.entrypoints.serve.exception_handling.error_response import create_error_response  # noqa: PLC0415
     from vllm.v1.engine.exceptions import EngineDeadError  # noqa: PLC0415
 
     if isinstance(error, EngineDeadError):
         return EngineDied("The engine ended before it took this request.")
+    if isinstance(error, ChatTemplateResolutionError):
+        return BadRequest(NO_TEMPLATE, param="messages")
     response = create_error_response(error)
     if response.error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("vLLM failed on a request", exc_info=error)

@@ -73,7 +73,7 @@ def _docstring(name: str) -> str | None:
     ("text", "names_one"),
     [
         ("see /" + "home/someone", True), ("`/" + "opt/x`", True), ("/var/lib/manta", False),
-        ("api/work/x", False), ("https://a.example.com/work/x", False), ("~/work/x", False),
+        ("api/" + "work/x", False), ("https://a.example.com/" + "work/x", False), ("~/" + "work/x", False),
     ],
 )  # fmt: skip
 def test_the_pattern_knows_a_machine_path(text: str, names_one: bool) -> None:

@@ -1,8 +1,12 @@
 """Models that come and go while the others answer."""
 
-import pytest
-from openai import InternalServerError
+import shutil
+from pathlib import Path
 
+import pytest
+from openai import BadRequestError, InternalServerError
+
+from models import sources
 from tests.fixtures.adapters import write_adapter
 from tests.fixtures.stack import Stack
 
@@ -80,11 +84,11 @@ def test_a_model_sleeps_and_its_first_request_wakes_it(stack: Stack) -> None:
 
 
 def test_a_second_chat_model_with_an_adapter(stack: Stack) -> None:
-    """Two engines side by side; the adapter answers under its own name, and otherwise than its base."""
+    """Two engines side by side, the second without a chat template; the adapter answers otherwise than its base."""
     spec = {
         "model_name": "tuned",
         "kind": "chat",
-        "params": {"model": "vllm/starter"},
+        "params": {"model": f"vllm/{starter_without_template(stack.data_dir.parent / 'base')}"},
         "engine": {"max_model_len": 512, "enforce_eager": True, "max_lora_rank": 8, "kv_cache_memory_bytes": 2**28},
         "adapters": [{"name": "tuned-ray", "path": str(write_adapter(stack.data_dir.parent / "adapter"))}],
     }
@@ -97,4 +101,15 @@ def test_a_second_chat_model_with_an_adapter(stack: Stack) -> None:
     assert base.choices[0].text == first.choices[0].text
     assert adapter.choices[0].text != base.choices[0].text
     assert client.models.retrieve("tuned-ray").to_dict()["parent"] == "tuned"
+    for stream in (False, True):
+        with pytest.raises(BadRequestError, match="no chat template: it serves /v1/completions") as refused:
+            client.chat.completions.create(
+                model="tuned", messages=[{"role": "user", "content": "hello"}], max_tokens=2, stream=stream
+            )
+        assert refused.value.param == "messages"
     assert stack.request("DELETE", "/api/models/tuned").status_code == 200
+
+
+def starter_without_template(folder: Path) -> Path:
+    source = sources.folder("starter", "transformers")
+    return Path(shutil.copytree(source, folder, ignore=shutil.ignore_patterns("chat_template.jinja")))
