@@ -23,6 +23,7 @@ COMMANDS = {
     "profile": "Tell where one request's time goes.",
     "config": "Show and check the configuration.",
     "db": "Migrate and check the database.",
+    "secrets": "List, make and rotate the keys that encrypt content and sign tokens.",
     "bench": "Measure the running stack.",
 }
 """Each command's file in this folder, and the first line of its help (tests hold the two together)."""

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db import schema
-from api.db.session import Database
+from api.db.session import JOBS_ROLE, Database
 from api.scope import INSTALLATION
 from configs import postgres_cluster
 from configs.datadir import Layout
@@ -67,6 +67,18 @@ class OfflineDatabase:
                 schema.upgrade(urls.owner_url)
             return asyncio.run(_unit(urls.app_url, work))
 
+    def as_jobs(self, work: Callable[[Database], Awaitable[Result]]) -> Result:
+        """Work in many units, as the role that sees every tenant. The stack may run meanwhile.
+
+        Raises:
+            ConfigurationError: the database has another schema.
+            MantaError: see `reached`.
+        """
+        with self.reached() as urls:
+            if self.url is None and self.running is None:
+                schema.upgrade(urls.owner_url)
+            return asyncio.run(_as_jobs(urls.jobs_url, work))
+
     def revision(self) -> str | None:
         """The schema's revision; None when it was never migrated.
 
@@ -86,12 +98,27 @@ class OfflineDatabase:
             return schema.upgrade(urls.owner_url)
 
 
+async def _as_jobs(url: str, work: Callable[[Database], Awaitable[Result]]) -> Result:
+    database = Database(url, pool_size=1, application="manta command", role=JOBS_ROLE)
+    try:
+        async with database.unit() as session:
+            await _refuse_other_schema(session)
+        return await work(database)
+    finally:
+        await database.close()
+
+
+async def _refuse_other_schema(session: AsyncSession) -> None:
+    if await schema.present(session) != schema.wanted():
+        raise ConfigurationError("the database has another schema than this version wants: `manta db upgrade`")
+
+
 async def _unit(url: str, work: Callable[[AsyncSession], Awaitable[Result]], *, checked: bool = True) -> Result:
     database = Database(url, pool_size=1, application="manta command")
     try:
         async with database.unit(INSTALLATION) if checked else database.bare() as session:
-            if checked and await schema.present(session) != schema.wanted():
-                raise ConfigurationError("the database has another schema than this version wants: `manta db upgrade`")
+            if checked:
+                await _refuse_other_schema(session)
             return await work(session)
     finally:
         await database.close()

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
 from api.launcher.modules import Modules
 from api.launcher.parts import Parts
@@ -97,7 +98,7 @@ class Launcher:
             database_url=self._app_url(),
             redis_url=settings.redis_url.get_secret_value() if settings.redis_url else self._own_valkey().url,
             link_secret=layout.secret("link"),
-            master_keys=(settings.manta_master_key_file or layout.master_keys).absolute(),
+            master_keys=self._master_keys,
             master_key_command=settings.manta_master_key_command or (),
             token_keys=layout.token_keys,
             port_socket=layout.port_socket,
@@ -129,6 +130,9 @@ class Launcher:
             "migrate": self._postgres is not None,
             "owner_url": self._postgres.urls.owner_url if self._postgres else self._app_url(),
             "app_url": self._app_url(),
+            "jobs_url": self._postgres.urls.jobs_url if self._postgres else self._app_url(),
+            "master_keys": str(self._master_keys),
+            "master_key_command": self._catalog.settings.manta_master_key_command,
             "models": [spec.model_dump(mode="json") for spec in self._catalog.configuration.model_list],
             "operator_key": str(self._layout.secrets / "operator_key"),
         }
@@ -180,6 +184,10 @@ class Launcher:
                 store.stop()
         for child in self._ledger.survivors():
             self._ledger.remove(child)
+
+    @property
+    def _master_keys(self) -> Path:
+        return (self._catalog.settings.manta_master_key_file or self._layout.master_keys).absolute()
 
     def _app_url(self) -> str:
         given = self._catalog.settings.database_url

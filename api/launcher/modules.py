@@ -4,13 +4,24 @@ import asyncio
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
+from configs import files
 from configs.datadir import Layout
-from configs.errors import Internal
+from configs.errors import ConfigurationError, Internal
 from configs.processes import Command
+
+REFUSED = 3
+"""How a module ends that wants something mended by the operator; the last line of its log says what."""
+
+
+def refuse(error: ConfigurationError) -> NoReturn:
+    """End a module's process so that `Modules.run` raises this error."""
+    sys.stdout.flush()
+    sys.stderr.write(" ".join(error.message.split()) + "\n")
+    sys.exit(REFUSED)
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,7 @@ class Modules:
         """Run a module on an order, a JSON file that only this user can read and that is gone afterwards.
 
         Raises:
+            ConfigurationError: it refused (`refuse`); the message is its own.
             Internal: it failed; the message names its log.
         """
         name = module.rpartition(".")[2]
@@ -42,5 +54,7 @@ class Modules:
                 await child.ended()
         finally:
             order_file.unlink()
+        if child.exit_code() == REFUSED:
+            raise ConfigurationError(files.tail(command.log).rpartition("\n")[2])
         if child.exit_code() != 0:
             raise Internal(f"{module} failed; the end of {command.log} tells why")

@@ -13,26 +13,59 @@ import orjson
 from api.db import keys as key_queries
 from api.db import models as model_queries
 from api.db import schema
-from api.db.session import Database
+from api.db.session import JOBS_ROLE, Database
 from api.db.tables import ApiKey
 from api.keys import digest_of, key_of, new_key
 from api.launcher import first_admin
+from api.launcher.modules import refuse
 from api.principal import EVERYTHING
 from api.scope import DEFAULT_ORGANIZATION, INSTALLATION
+from api.vault.masters import settle_masters
+from configs.errors import ConfigurationError
+from configs.keyring import Keyring
 from configs.specs import ModelSpec
 
 OPERATOR = "operator"
 
 
 def main() -> None:
-    """Migrate, seed the models, make the operator's key known."""
+    """Do what the order says; a refusal reaches the launcher as one."""
     order: dict[str, Any] = orjson.loads(Path(sys.argv[1]).read_bytes())
+    try:
+        fill_in(order)
+    except ConfigurationError as error:
+        refuse(error)
+
+
+def fill_in(order: dict[str, Any]) -> None:
+    """Migrate, see to the master keys, seed the models, make the operator's key known.
+
+    Raises:
+        ConfigurationError: the keyring is not the one that the database needs.
+    """
     if order["migrate"]:
         before, after = schema.upgrade(order["owner_url"])
         sys.stdout.write(f"schema {before or 'none'} -> {after}\n")
+    command = order["master_key_command"]
+    keyring = Keyring.of_command(command) if command else Keyring.at(Path(order["master_keys"]))
+    asyncio.run(settle(order["jobs_url"], keyring))
     operator_key = Path(order["operator_key"])
     specs = [ModelSpec.model_validate(spec) for spec in order["models"]]
     asyncio.run(seed(order["app_url"], specs, key_of(operator_key.read_text("utf-8").strip()), operator_key.parent))
+
+
+async def settle(url: str, keyring: Keyring) -> None:
+    """Refuse a keyring that does not open what is stored; make one where nothing is stored yet.
+
+    Raises:
+        ConfigurationError: see `api.vault.masters.check_masters`.
+    """
+    database = Database(url, pool_size=1, role=JOBS_ROLE)
+    try:
+        async with database.unit() as session:
+            await settle_masters(session, keyring)
+    finally:
+        await database.close()
 
 
 async def seed(url: str, specs: list[ModelSpec], key: str, secrets: Path) -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 from api.db import data_keys
 from api.db.session import Unit
@@ -122,7 +123,7 @@ async def retire(units: Units, keyring: Keyring, master_id: str) -> None:
         keyring.without(master_id)
 
 
-async def listed(session: Unit, keyring: Keyring) -> list[dict[str, object]]:
+async def listed(session: Unit, keyring: Keyring) -> list[dict[str, Any]]:
     """Each master key that the keyring has or the database needs, with how many data keys it wraps."""
     used, ids = await data_keys.users_of_masters(session), keyring.ids
     return [
