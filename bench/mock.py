@@ -136,7 +136,7 @@ def route(step_ms: float) -> Iterator[Route]:
             spec = ModelSpec(model_name=MODEL, params=ModelParams(model="vllm/starter"))
             secret = secrets.token_urlsafe(32)
             schema.upgrade(postgres.urls.owner_url)
-            asyncio.run(seed(postgres.urls.app_url, [spec], secret))
+            asyncio.run(seed(postgres.urls.app_url, [spec], key_of(secret), layout.secrets))
             cluster = write_cluster(layout, postgres, spec)
             with processes(folder, layout, cluster, step_ms) as (engine, ingress):
                 yield Route(Server(f"http://127.0.0.1:{PORT}/v1", MODEL, key_of(secret)), ingress, engine)
