@@ -8,7 +8,6 @@ from api.cli.installation import Installation
 from api.cli.options import AsJson, Config, DataDir, application
 from api.cli.output import print_json
 from configs.errors import ConfigurationError
-from configs.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from api.db.offline import OfflineDatabase
@@ -45,12 +44,9 @@ def check(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fal
 
 
 def _database(installation: Installation) -> "OfflineDatabase":
-    from api.db.offline import OfflineDatabase  # noqa: PLC0415  see above
+    from api.cli.stored import database_at_any_time  # noqa: PLC0415  see above
 
-    url, running = installation.catalog.settings.database_url, None
-    if url is None and installation.running() is not None:
-        running = EmbeddedPostgres(installation.layout).urls
-    database = OfflineDatabase(installation.layout, url, running)
+    database = database_at_any_time(installation)
     if not database.exists():
         raise ConfigurationError(
             f"there is no database in {installation.layout.data_dir} yet: `manta serve` makes one, "

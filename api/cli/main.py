@@ -3,6 +3,7 @@
 import signal
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import typer
@@ -24,6 +25,7 @@ COMMANDS = {
     "config": "Show and check the configuration.",
     "db": "Migrate and check the database.",
     "secrets": "List, make and rotate the keys that encrypt content and sign tokens.",
+    "import": "Move in from Open WebUI, ChatGPT or LibreChat.",
     "bench": "Measure the running stack.",
 }
 """Each command's file in this folder, and the first line of its help (tests hold the two together)."""
@@ -48,7 +50,8 @@ class Lazy(TyperGroup):
 
 def loaded(name: str) -> Any:  # noqa: ANN401
     """A whole command."""
-    command = get_command(import_module(f"api.cli.{name}").app)
+    module = f"{name}_" if iskeyword(name) else name
+    command = get_command(import_module(f"api.cli.{module}").app)
     command.name = name
     return command
 

@@ -7,6 +7,7 @@ from api.db import keys, models
 from api.db.offline import OfflineDatabase
 from api.keys import make_key
 from api.scope import DEFAULT_ORGANIZATION
+from configs.postgres import EmbeddedPostgres
 from configs.specs import ModelSpec
 
 
@@ -59,6 +60,14 @@ class StoredModels:
     def remove_added(self, name: str) -> bool:
         """Remove one that was added; False when there is none of that name."""
         return self._database.exists() and self._database.unit(lambda session: models.remove_added(session, name))
+
+
+def database_at_any_time(installation: Installation) -> OfflineDatabase:
+    """The installation's database, also while the stack runs: its embedded one is used beside it then."""
+    url, running = installation.catalog.settings.database_url, None
+    if url is None and installation.running() is not None:
+        running = EmbeddedPostgres(installation.layout).urls
+    return OfflineDatabase(installation.layout, url, running)
 
 
 def database(installation: Installation) -> OfflineDatabase:

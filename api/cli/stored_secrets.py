@@ -4,12 +4,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from api.cli.installation import Installation
-from api.db.offline import OfflineDatabase
+from api.cli.stored import database_at_any_time
 from api.db.session import Database
 from api.vault import masters
 from configs.errors import ConfigurationError
 from configs.keyring import Keyring
-from configs.postgres import EmbeddedPostgres
 
 Result = TypeVar("Result")
 
@@ -18,10 +17,8 @@ class StoredSecrets:
     """The database of an installation, and the keyring that opens it."""
 
     def __init__(self, installation: Installation, keyring: Keyring) -> None:
-        layout, url = installation.layout, installation.catalog.settings.database_url
-        running = EmbeddedPostgres(layout).urls if url is None and installation.running() is not None else None
         self.keyring = keyring
-        self._database = OfflineDatabase(layout, url, running)
+        self._database = database_at_any_time(installation)
 
     def listed(self) -> list[dict[str, Any]]:
         """Each master key with its state and how many data keys it wraps.

@@ -11,6 +11,7 @@ from api.imports.records import Unfit
 
 LONGEST_ID = 200
 LONGEST_NAME = 200
+LONGEST_TITLE = 500
 LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3, less the brackets
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
@@ -85,15 +86,12 @@ def derived_identifier(*parts: str) -> str:
 
 def name(value: Any) -> str | None:  # noqa: ANN401
     """A person's or a model's name on one line; None when there is none."""
-    if not isinstance(value, str):
-        return None
-    text = "".join(char if char.isprintable() else " " for char in cleaned(value)[0]).strip()
-    return text[:LONGEST_NAME] or None
+    return _on_one_line(value)[:LONGEST_NAME] or None
 
 
 def title(value: Any) -> str:  # noqa: ANN401
-    """A conversation's title; empty when there is none."""
-    return name(value) or ""
+    """A conversation's title on one line; empty when there is none."""
+    return _on_one_line(value)[:LONGEST_TITLE]
 
 
 def email(value: Any) -> str:  # noqa: ANN401
@@ -130,6 +128,12 @@ def moment(value: Any) -> datetime | None:  # noqa: ANN401
     while seconds >= LARGEST_SECONDS:
         seconds /= KILO
     return _plausible(datetime.fromtimestamp(seconds, UTC))
+
+
+def _on_one_line(value: Any) -> str:  # noqa: ANN401
+    if not isinstance(value, str):
+        return ""
+    return "".join(char if char.isprintable() else " " for char in cleaned(value)[0]).strip()
 
 
 def _written(text: str) -> datetime | None:

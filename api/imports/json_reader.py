@@ -15,7 +15,7 @@ MEBIBYTE = 1 << 20
 LARGEST_BYTES = 32 * MEBIBYTE
 """Of one conversation."""
 DEEPEST = 40_000
-"""Brackets in brackets: 20,000 answers in a row in the form that nests them."""
+"""Brackets in brackets. A form that nests each answer in the message before it takes two for each."""
 MOST_BRACKETS = 2_000_000
 SHALLOW = 200
 """As deep as the library goes without running out of stack, wherever it is called from."""

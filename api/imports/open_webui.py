@@ -24,7 +24,7 @@ CHAT = ("id", "user_id", "title", "chat", "created_at", "updated_at", "timestamp
 MESSAGE = ("id", "parent_id", "role", "content", "model_id", "created_at")
 NOT_ADMITTED = "pending"
 SHARED = "shared-"
-"""Before version 0.7 a shared conversation was copied to an owner of this name."""
+"""To share a conversation, older versions copied it to an owner whose name begins so."""
 
 
 def create(path: Path) -> Export:
@@ -133,7 +133,7 @@ def _messages(chat: Mapping[str, Any], history: Mapping[str, Any]) -> dict[str, 
 
 
 def _with_rows(messages: dict[str, Mapping[str, Any]], reader: Reader, chat_id: str) -> dict[str, Mapping[str, Any]]:
-    """Add what only the table of messages has (since version 0.8); where both have one, the tree is what was shown."""
+    """Add what only the table of messages has, in newer versions; what the tree has was shown, and stands."""
     for row in reader.matching("chat_message", MESSAGE, "chat_id", chat_id, most=MOST_MESSAGES):
         key = fields.message_key(str(row["id"]).removeprefix(f"{chat_id}-"))
         if key is not None and key not in messages:

@@ -14,8 +14,8 @@ from typing import Any
 from api.imports import fields
 from api.imports.records import ImportedConversation, ImportedMessage, Skipped, Unfit
 
-MOST_MESSAGES = 20_000
-"""Of one conversation."""
+MOST_MESSAGES = 10_000
+"""Of one conversation: as many as `api.conversations` lets one have."""
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 

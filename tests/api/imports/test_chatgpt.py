@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.imports import chatgpt
@@ -41,6 +41,7 @@ def of(path: Path, *values: Any) -> Any:
     return sorted_out(chatgpt.create(path))
 
 
+@settings(deadline=None)
 @given(conversations(), st.booleans())
 def test_every_branch_and_every_text_is_taken(said: list[Said], alone: bool) -> None:
     with a_folder() as folder:
@@ -166,6 +167,7 @@ def test_a_file_that_is_cut_gives_what_is_whole(tmp_path: Path) -> None:
     assert [(what, name) for what, name, _ in skipped] == [("file", "conversations.json")]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_content_breaks_the_reading(data: st.DataObject) -> None:
     value = data.draw(

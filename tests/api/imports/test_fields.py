@@ -81,3 +81,4 @@ def test_names_stand_on_one_line() -> None:
     assert fields.name("x" * 300) == "x" * 200
     assert fields.name("\n") is None
     assert fields.title(None) == ""
+    assert fields.title("x" * 600) == "x" * 500

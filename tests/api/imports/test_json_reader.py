@@ -30,7 +30,7 @@ def in_chunks(data: bytes, size: int) -> Callable[[int], bytes]:
     return read
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(OBJECTS, st.integers(1, 40), st.booleans(), st.sampled_from([None, 1]))
 def test_a_list_is_cut_into_its_elements(value: Any, size: int, ascii_only: bool, indent: int | None) -> None:
     data = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8")
@@ -38,7 +38,7 @@ def test_a_list_is_cut_into_its_elements(value: Any, size: int, ascii_only: bool
     assert read == value
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.dictionaries(st.text(), VALUES), st.integers(1, 40))
 def test_one_object_is_a_list_of_one(value: Any, size: int) -> None:
     data = b"\xef\xbb\xbf " + json.dumps(value).encode()

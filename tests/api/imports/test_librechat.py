@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.imports import librechat
@@ -23,6 +23,7 @@ def of(path: Path, value: Any) -> Any:
     return sorted_out(librechat.create(path))
 
 
+@settings(deadline=None)
 @given(conversations(), st.booleans(), st.booleans())
 def test_every_branch_and_every_text_is_taken(said: list[Said], nested: bool, listed: bool) -> None:
     value = written.librechat(said, nested=nested)
@@ -125,6 +126,7 @@ def test_what_is_no_conversation_is_skipped(tmp_path: Path, value: Any) -> None:
     assert [what for what, _, _ in skipped] == ["conversation"]
 
 
+@settings(deadline=None)
 @given(st.data(), st.booleans())
 def test_no_content_breaks_the_reading(data: st.DataObject, nested: bool) -> None:
     value = written.librechat(TALK, nested=nested)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.imports import open_webui, sqlite
@@ -38,6 +38,7 @@ def of(path: Path) -> Any:
     return sorted_out(open_webui.create(path))
 
 
+@settings(deadline=None)
 @given(conversations())
 def test_every_branch_and_every_text_is_taken(said: list[Said]) -> None:
     with a_folder() as folder:
@@ -230,6 +231,7 @@ def test_a_damaged_file_gives_what_can_be_read(tmp_path: Path) -> None:
     assert skipped
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_content_breaks_the_reading(data: st.DataObject) -> None:
     value = data.draw(spoiled(written.open_webui(TALK)))

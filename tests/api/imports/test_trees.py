@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.conversations import MAX_MESSAGES
 from api.imports import trees
 from api.imports.records import ImportedConversation, Unfit
 from api.imports.trees import Draft, Frame, grown
@@ -108,8 +109,12 @@ def test_messages_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         grown(frame(), [said("a", None), said("b", "a"), said("c", "b")])
 
 
+def test_the_limit_is_that_of_conversations_here() -> None:
+    assert trees.MOST_MESSAGES == MAX_MESSAGES
+
+
 def test_a_long_chain_is_no_matter() -> None:
-    drafts = [said(str(index), str(index - 1) if index else None) for index in range(20_000)]
+    drafts = [said(str(index), str(index - 1) if index else None) for index in range(10_000)]
     conversation, notes = grown(frame(), reversed(drafts))
-    assert links(conversation)[-1] == ("19999", "19998")
+    assert links(conversation)[-1] == ("9999", "9998")
     assert notes == []
