@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from api.audit.record import record
+from api.db import imports
 from api.db.imports import Origin
 from api.db.session import Database
 from api.imports.records import Export, ImportedConversation, ImportedUser, Record, Skipped, Unfit
@@ -85,6 +86,7 @@ class _Mover:
         try:
             owner = self._people.owner(conversation.owner_external_id)
             async with self._database.unit(scope) as session:
+                await imports.commit_without_waiting(session)
                 await self._conversations.take(session, conversation, owner)
         except Unfit as unfit:
             self._report.skip(Skipped(KIND, conversation.external_id, unfit.why))
