@@ -21,9 +21,11 @@ from configs import engine_args, forms
 from configs.faults import Fault, refuse
 from configs.frozen import FrozenDict, freeze, thaw
 from configs.identity_specs import IdentitySpec
+from configs.privacy_specs import PrivacySpec
 from configs.spec import LocalPath, Origin, Spec
 from configs.wording import sentence
 
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 ModelName = Annotated[str, StringConstraints(pattern=forms.MODEL_NAME)]
 
 
@@ -235,11 +237,22 @@ class Configuration(Spec):
     search: SearchSpec = Field(SearchSpec(), description="vector search")
     ingress: IngressSpec = Field(IngressSpec(), description="the front door")
     identity: IdentitySpec = Field(IdentitySpec(), description="accounts and how people sign in")
+    privacy: PrivacySpec = Field(PrivacySpec(), description="personal data: who answers for it, how long it is kept")
     general_settings: GeneralSettings = Field(GeneralSettings(), description="the whole installation")
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
         refuse(_repeated_names(self.model_list))
+        return self
+
+    @model_validator(mode="after")
+    def _known_to_the_public(self) -> Self:
+        """Nobody is asked for personal data before it says who answers for it."""
+        general = self.general_settings
+        public = general.public_url is not None or general.host not in LOOPBACK
+        if self.identity.registration == "open" and public and not self.privacy.controller.complete:
+            text = "'open' to the public needs privacy.controller (name, address, email, law), or set 'invite'"
+            refuse([Fault(("identity", "registration"), text)])
         return self
 
 

@@ -11,6 +11,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from configs import engine_args
+from configs.identity_specs import IdentitySpec, SmtpSpec
+from configs.privacy_specs import ControllerSpec, PrivacySpec, RetentionSpec
 from configs.refused import REFUSED, REFUSED_VALUES
 from configs.settings import SECRETS, Settings
 from configs.shape import bare
@@ -42,6 +44,11 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`model_list[].engine` of a rerank model", RerankEngine),
     ("`search`", SearchSpec),
     ("`ingress`", IngressSpec),
+    ("`identity`", IdentitySpec),
+    ("`identity.smtp`", SmtpSpec),
+    ("`privacy`", PrivacySpec),
+    ("`privacy.controller`", ControllerSpec),
+    ("`privacy.retention`", RetentionSpec),
     ("`general_settings`", GeneralSettings),
 )
 

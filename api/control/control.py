@@ -11,8 +11,10 @@ from typing import Any
 import orjson
 from ray import serve
 
+from api.control.jobs import Jobs
 from api.control.leadership import Leadership
 from api.db import models as model_queries
+from api.db import privacy as privacy_queries
 from api.db.notifications import listen
 from api.db.session import Database
 from configs import telemetry
@@ -42,6 +44,7 @@ class Control:
         telemetry.begin(cluster.configuration.general_settings.log_level)
         url = cluster.database_url.get_secret_value()
         self._database = Database(url, pool_size=2, application="manta control")
+        self._jobs = Jobs(cluster)
         self._leadership = Leadership(url)
         self._reconciler = Reconciler()
         self._status = Status()
@@ -49,7 +52,9 @@ class Control:
         self._wake = asyncio.Event()
         self._tasks = [
             asyncio.create_task(self._run()),
-            asyncio.create_task(listen(url, [model_queries.CHANNEL], lambda _: self._wake.set())),
+            asyncio.create_task(
+                listen(url, [model_queries.CHANNEL, privacy_queries.CHANNEL], lambda _: self._wake.set())
+            ),
         ]
 
     async def states(self) -> bytes:
@@ -68,6 +73,7 @@ class Control:
         for task in self._tasks:
             task.cancel()
         await self._leadership.close()
+        await self._jobs.close()
         await self._database.close()
 
     async def _run(self) -> None:
@@ -78,7 +84,9 @@ class Control:
         """Whether this one leads and what runs is what is wanted."""
         try:
             if await self._leadership.held():
-                return await self._reconcile()
+                done = await self._reconcile()
+                await self._jobs.run()
+                return done
         except Unavailable:
             log.info("the database is away; what runs goes on")
         except Exception:

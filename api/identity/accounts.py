@@ -6,7 +6,7 @@ from typing import Any
 
 from api.audit.record import record
 from api.context import Context
-from api.db import accounts, logins
+from api.db import accounts, logins, privacy
 from api.db import sessions as session_queries
 from api.db.notifications import notify
 from api.db.session import Database, Unit
@@ -17,6 +17,7 @@ from api.identity.secrets import digest_of, new_secret
 from api.identity.sessions import Sessions, SignedIn
 from api.identity.throttle import Throttle
 from api.ids import new_id
+from api.privacy.documents import Document
 from api.roles import MEMBER, OWNER
 from api.scope import DEFAULT_ORGANIZATION, Scope
 from configs.errors import BadRequest, Forbidden, NotFound, TwoFactorRequired, Unauthorized
@@ -37,6 +38,8 @@ class Newcomer:
     password: str
     proof: str | None
     user_agent: str
+    accepted: tuple[Document, ...] = ()
+    """Documents that were shown and agreed to."""
 
 
 class Accounts:
@@ -73,6 +76,9 @@ class Accounts:
                 email_verified=verified,
             )
             await accounts.join(unit, organization_id, user_id, role)
+            for shown in newcomer.accepted:
+                await privacy.keep_document(unit, shown.name, shown.version, shown.text)
+                await privacy.add_consent(unit, new_id("cons"), user_id, shown.name, shown.version, given=True)
             await record(
                 unit,
                 context,

@@ -96,6 +96,7 @@ class Launcher:
         return Cluster(
             data_dir=layout.data_dir,
             database_url=self._app_url(),
+            jobs_url=self._postgres.urls.jobs_url if self._postgres else None,
             redis_url=settings.redis_url.get_secret_value() if settings.redis_url else self._own_valkey().url,
             link_secret=layout.secret("link"),
             master_keys=self._master_keys,

@@ -16,6 +16,7 @@ from api.identity.accounts import Newcomer
 from api.identity.sessions import SignedIn
 from api.policy import caller, guarded_router, public, requires
 from api.principal import Permission
+from api.privacy.documents import TO_ACCEPT, accepted_documents
 from api.scope import Scope
 from api.services import services_of
 from api.validation import Wire, read
@@ -32,12 +33,17 @@ Id = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class RegisterRequest(Wire):
-    """Who comes; `invitation` also takes the first admin's link."""
+    """Who comes; `invitation` also takes the first admin's link.
+
+    `accepts` names the documents that were agreed to with their versions, as /api/legal shows them; it is needed where
+    everybody may register.
+    """
 
     email: Email
     password: NewPassword
     name: Name = ""
     invitation: Secret | None = None
+    accepts: dict[Id, Id] | None = None
 
 
 class LoginRequest(Wire):
@@ -94,7 +100,10 @@ async def register(request: Request) -> Response:
     services, context = services_of(request), context_of(request.scope)
     asked = read(RegisterRequest, context)
     rule = registration.rule(services.cluster.configuration, request.scope)
-    newcomer = Newcomer(asked.email, asked.name, asked.password, asked.invitation, agent_of(request))
+    privacy = services.cluster.configuration.privacy
+    needed = TO_ACCEPT if rule == "open" and asked.invitation is None and privacy.controller.complete else ()
+    accepted = accepted_documents(asked.accepts or {}, privacy, needed)
+    newcomer = Newcomer(asked.email, asked.name, asked.password, asked.invitation, agent_of(request), accepted)
     return signed_in(request, await services.accounts.register(context, newcomer, rule), 201)
 
 

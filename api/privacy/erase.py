@@ -1,0 +1,78 @@
+"""Erase a person: their key first, which makes every copy of what they wrote noise, then the rows.
+
+It runs in `control`, as the role of jobs, and may begin again at any point. Parts that keep data of people elsewhere
+(files, vectors, training sets) add themselves to `ERASERS`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from api.audit.record import record
+from api.db import data_keys
+from api.db import privacy as queries
+from api.db.notifications import notify
+from api.db.session import Database
+from api.privacy import ledger
+
+log = logging.getLogger(__name__)
+
+ERASERS: list[Callable[[str, list[str]], Awaitable[dict[str, Any]]]] = []
+"""Each is told a person's id and the ids of their data keys, and tells what it removed."""
+
+
+async def erase_all(database: Database, data_dir: Path) -> int:
+    """Carry out every open order; how many there were."""
+    async with database.unit() as unit:
+        orders = await queries.open_erasures(unit)
+    for order in orders:
+        entry = {
+            "id": order.id,
+            "organization_id": order.organization_id,
+            "subject_kind": order.subject_kind,
+            "subject_id": order.subject_id,
+            "data_key_ids": order.data_key_ids,
+            "requested_at": order.requested_at.isoformat(),
+        }
+        ledger.append(data_dir, entry)
+        await erase(database, order.id, order.organization_id, order.subject_id, order.data_key_ids)
+    return len(orders)
+
+
+async def erase(
+    database: Database, order_id: str, organization_id: str, user_id: str, data_key_ids: list[str]
+) -> dict[str, Any]:
+    """Carry out one order; what was removed."""
+    report: dict[str, Any] = {"data_keys": 0, "conversations": 0}
+    async with database.unit() as unit:
+        report["data_keys"] = await queries.destroy_keys(unit, user_id)
+        await notify(unit, data_keys.CHANNEL)
+    while True:
+        async with database.unit() as unit:
+            removed = await queries.remove_conversations(unit, user_id)
+        report["conversations"] += removed
+        if removed < queries.BATCH:
+            break
+    for eraser in ERASERS:
+        report |= await eraser(user_id, data_key_ids)
+    async with database.unit() as unit:
+        report |= await queries.remove_person(unit, user_id, data_key_ids)
+        await queries.finish_erasure(unit, order_id, report)
+        await record(unit, None, "user.erased", organization_id=organization_id, target=user_id, **report)
+    log.info("the erasure %s is done", order_id)
+    return report
+
+
+async def replay(database: Database, data_dir: Path) -> int:
+    """After a restore: erase again whoever was erased since the backup; how many entries the ledger has."""
+    count = 0
+    for entry in ledger.entries(data_dir):
+        async with database.unit() as unit:
+            await queries.note_erasure(unit, {name: entry[name] for name in KEPT})
+        await erase(database, entry["id"], entry["organization_id"], entry["subject_id"], entry["data_key_ids"])
+        count += 1
+    return count
+
+
+KEPT = ("id", "organization_id", "subject_kind", "subject_id", "data_key_ids")

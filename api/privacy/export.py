@@ -1,0 +1,84 @@
+"""Everything about a person as one zip. Its form is described in docs/privacy.md, and its version stands in it.
+
+manifest.json                    form, version, when, whose
+<organization>/<table>.json      rows of one table
+<organization>/usage.jsonl       a row per request
+<organization>/conversations/<id>.json   a conversation with all its messages, opened
+"""
+
+import asyncio
+import tempfile
+import zipfile
+from datetime import UTC, datetime
+from typing import IO, Any
+
+import orjson
+
+from api.conversations import Conversations
+from api.db import accounts
+from api.db import conversations as conversation_queries
+from api.db import privacy as queries
+from api.db.session import Database
+from api.privacy.classes import CLASSES, EXPORTED
+from api.scope import Scope
+
+FORM, VERSION = "manta-export", 1
+IN_MEMORY_BYTES = 8 * 2**20
+SECRET = {name: frozenset(c for c, kind in columns.items() if kind == "secret") for name, columns in CLASSES.items()}
+
+
+async def export(database: Database, conversations: Conversations, user_id: str, organization_id: str) -> IO[bytes]:
+    """The zip, at its beginning; the caller closes it.
+
+    Raises:
+        Unavailable: the database is down.
+    """
+    file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115  handed over
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        async with database.unit(Scope(organization_id, user_id)) as unit:
+            ids = [each for each, _, _ in await accounts.organizations_of(unit, user_id)]
+        for each in ids:
+            await _organization(archive, database, conversations, Scope(each, user_id))
+        manifest = {"form": FORM, "version": VERSION, "made_at": _now(), "user_id": user_id, "organizations": ids}
+        archive.writestr("manifest.json", _json({**manifest, "tables": sorted(EXPORTED)}))
+    file.seek(0)
+    return file
+
+
+async def _organization(
+    archive: zipfile.ZipFile, database: Database, conversations: Conversations, scope: Scope
+) -> None:
+    folder = scope.organization_id
+    async with database.unit(scope) as unit:
+        for name, rows in (await queries.facts(unit, scope.user_id, SECRET)).items():
+            archive.writestr(f"{folder}/{name}.json", _json(rows))
+    async with database.unit(scope) as unit:
+        lines = [orjson.dumps(row) async for row in queries.usage(unit, folder, scope.user_id)]
+    await asyncio.to_thread(archive.writestr, f"{folder}/usage.jsonl", b"".join(line + b"\n" for line in lines))
+    after = ""
+    while True:
+        async with database.unit(scope) as unit:
+            rows = await queries.own_conversations(unit, scope.user_id, after)
+        if not rows:
+            return
+        for row in rows:
+            async with database.unit(scope) as unit:
+                told = await conversations.told(unit, row)
+                messages = await conversation_queries.messages(unit, row.id)
+                told["messages"] = [await conversations.message_told(unit, message) for message in messages]
+            await asyncio.to_thread(archive.writestr, f"{folder}/conversations/{row.id}.json", _json(told))
+        after = rows[-1].id
+
+
+def _json(value: Any) -> bytes:  # noqa: ANN401  any JSON
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS, default=_shown)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
