@@ -19,7 +19,7 @@ class Jobs:
 
     def __init__(self, cluster: Cluster) -> None:
         url = (cluster.jobs_url or cluster.database_url).get_secret_value()
-        self._database = Database(url, pool_size=1, application="manta jobs", role=JOBS_ROLE)
+        self._database = Database(url, pool_size=1, application="manta jobs", role=JOBS_ROLE, deadline_s=None)
         self._data_dir: Path = cluster.data_dir
         self._retention = cluster.configuration.privacy.retention
         self._kept_at = -HOUR_S

@@ -8,6 +8,7 @@ pooled connection carries nobody's rights to the next. No unit is held open whil
 asked.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,8 @@ POOL_SIZE = 4
 POOL_WAIT_S = 2.0
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 5000
+DEADLINE_S = 8.0
+"""Of a whole unit of work: a server that is frozen, or a network that swallows, ends no statement by itself."""
 APP_ROLE = "manta_app"
 JOBS_ROLE = "manta_jobs"
 Unit = AsyncSession
@@ -33,8 +36,15 @@ class Database:
     """A pool, made in the process and on the loop that use it."""
 
     def __init__(
-        self, url: str, *, pool_size: int = POOL_SIZE, application: str = "manta", role: str = APP_ROLE
+        self,
+        url: str,
+        *,
+        pool_size: int = POOL_SIZE,
+        application: str = "manta",
+        role: str = APP_ROLE,
+        deadline_s: float | None = DEADLINE_S,
     ) -> None:
+        self._deadline_s = deadline_s
         own = make_url(psycopg_url(url)).username == role
         self._role = None if own else role
         """What this account becomes for each unit of work, where it has no login of that role."""
@@ -73,7 +83,10 @@ class Database:
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
         try:
-            yield
+            async with asyncio.timeout(self._deadline_s):
+                yield
+        except TimeoutError as error:
+            raise Unavailable("The database does not answer in time.", retry_after_s=2.0) from error
         except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
             raise Unavailable("The database cannot be reached.", retry_after_s=2.0) from error
         except DBAPIError as error:

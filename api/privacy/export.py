@@ -58,16 +58,16 @@ async def _organization(
     after = ""
     while True:
         async with database.unit(scope) as unit:
-            rows = await queries.own_conversations(unit, scope.user_id, after)
-        if not rows:
+            batch = await queries.own_conversations(unit, scope.user_id, after)
+        if not batch:
             return
-        for row in rows:
+        for row in batch:
             async with database.unit(scope) as unit:
                 told = await conversations.told(unit, row)
                 messages = await conversation_queries.messages(unit, row.id)
                 told["messages"] = [await conversations.message_told(unit, message) for message in messages]
             await asyncio.to_thread(archive.writestr, f"{folder}/conversations/{row.id}.json", _json(told))
-        after = rows[-1].id
+        after = batch[-1].id
 
 
 def _json(value: Any) -> bytes:  # noqa: ANN401  any JSON

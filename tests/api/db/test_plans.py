@@ -1,0 +1,145 @@
+"""No query on a request's path walks a whole table: its plans at 100,000 rows of everything."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from api.db import schema
+from configs.postgres import EmbeddedPostgres
+from tests.fixtures.application import PASSWORD, Application, application
+from tests.fixtures.data_dirs import held_layout, open_folder
+from tests.fixtures.database import query
+
+ROWS = 100_000
+FILL = """
+INSERT INTO organizations (id, name) SELECT 'org_' || n, n::text FROM generate_series(1, 1000) n;
+INSERT INTO users (id, email) SELECT 'user_' || n, n || '@example.com' FROM generate_series(1, :rows) n;
+INSERT INTO memberships SELECT 'org_' || (n % 1000 + 1), 'user_' || n, 'member' FROM generate_series(1, :rows) n;
+INSERT INTO sessions (id, user_id, organization_id, methods, expires_at)
+    SELECT 'sess_' || n, 'user_' || n, 'org_' || (n % 1000 + 1), '{}', now() + interval '1 day'
+    FROM generate_series(1, :rows) n;
+INSERT INTO refresh_tokens (digest, session_id, user_id)
+    SELECT sha256(n::text::bytea), 'sess_' || n, 'user_' || n FROM generate_series(1, :rows) n;
+INSERT INTO api_keys (id, organization_id, user_id, name, digest, prefix, permissions)
+    SELECT 'key_' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'k', sha256(n::text::bytea), 'sk-', '{}'
+    FROM generate_series(1, :rows) n;
+INSERT INTO data_keys (id, organization_id, owner_kind, owner_id, master_key_id, wrapped)
+    SELECT 'dk_' || n, 'org_' || (n % 1000 + 1), 'user', 'user_' || n, 'm', 'x' FROM generate_series(1, :rows) n;
+INSERT INTO conversations (id, organization_id, user_id, data_key_id, title, updated_at)
+    SELECT 'conv_' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'dk_' || n, 'x', now() - n * interval '1 second'
+    FROM generate_series(1, :rows) n;
+INSERT INTO messages (id, organization_id, conversation_id, seq, branch, role, data_key_id, content)
+    SELECT 'msg_' || n, 'org_' || (n % 1000 + 1), 'conv_' || n, 1, 0, 'user', 'dk_' || n, 'x'
+    FROM generate_series(1, :rows) n;
+INSERT INTO usage (id, organization_id, user_id, model, route, status, prompt_tokens, completion_tokens, cached_tokens,
+    duration_ms, created_at)
+    SELECT 'use_' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'm', 'r', 200, 1, 1, 0, 1, now()
+    FROM generate_series(1, :rows) n;
+INSERT INTO audit_log SELECT 'org_' || (n % 1000 + 1), n, now(), 'user_' || n, 'a', 't', 'ok', '', '', '{}', 'x', 'x'
+    FROM generate_series(1, :rows) n;
+INSERT INTO idempotency_keys (organization_id, digest, request_digest, created_at)
+    SELECT 'org_' || (n % 1000 + 1), sha256(n::text::bytea), 'x', now() FROM generate_series(1, :rows) n;
+INSERT INTO one_time_tokens (digest, purpose, user_id, expires_at)
+    SELECT sha256(n::text::bytea), 'p', 'user_' || n, now() FROM generate_series(1, :rows) n;
+INSERT INTO invitations (id, digest, organization_id, role, expires_at)
+    SELECT 'inv_' || n, sha256(n::text::bytea), 'org_' || (n % 1000 + 1), 'member', now() + interval '1 day'
+    FROM generate_series(1, :rows) n;
+INSERT INTO throttles (key, count, window_started_at) SELECT sha256(n::text::bytea), 1, now()
+    FROM generate_series(1, :rows) n;
+"""
+
+
+@pytest.fixture(scope="module")
+def big() -> Iterator[EmbeddedPostgres]:
+    with open_folder() as root, held_layout(root / "data") as layout, EmbeddedPostgres(layout) as server:
+        schema.upgrade(server.urls.owner_url)
+        query(server, "SET session_replication_role = replica; " + FILL.replace(":rows", str(ROWS)))
+        query(server, "VACUUM ANALYZE")
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def app(big: EmbeddedPostgres) -> AsyncIterator[Application]:
+    async with application(big) as made:
+        yield made
+
+
+@contextmanager
+def statements(app: Application) -> Iterator[list[tuple[str, Any]]]:
+    """Everything that the application sends."""
+    seen: list[tuple[str, Any]] = []
+    engine = app.services.database._engine.sync_engine
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        seen.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def walked(plan: dict[str, Any]) -> Iterator[str]:
+    """Tables that a plan reads from end to end."""
+    if plan["Node Type"] == "Seq Scan" and plan["Plan Rows"] >= 0:
+        yield plan["Relation Name"]
+    for below in plan.get("Plans", []):
+        yield from walked(below)
+
+
+async def test_no_request_walks_a_table(app: Application, big: EmbeddedPostgres) -> None:
+    large = {
+        name for (name,) in query(big, "SELECT relname FROM pg_class WHERE relkind = 'r' AND reltuples >= %s", ROWS)
+    }
+    assert len(large) >= 14
+    with statements(app) as seen:
+        person = await app.register("planner", "owner", "org_7")
+        http, headers = person.http, person.headers
+        conversation = (await http.post("/api/conversations", json={"title": "t"}, headers=headers)).json()["id"]
+        path = f"/api/conversations/{conversation}/messages"
+        keyed = headers | {"idempotency-key": "k"}
+        message = (await http.post(path, json={"role": "user", "content": "x"}, headers=keyed)).json()["id"]
+        for method, where in (
+            ("GET", "/api/conversations?limit=5"),
+            ("GET", f"/api/conversations?after={conversation}"),
+            ("GET", f"{path}?limit=5"),
+            ("GET", f"{path}?after={message}"),
+            ("GET", "/api/keys"),
+            ("GET", "/api/users?limit=5"),
+            ("GET", f"/api/users/{person.id}"),
+            ("GET", "/api/auth/me"),
+            ("GET", "/api/auth/sessions"),
+            ("GET", "/api/invitations"),
+            ("GET", "/api/auth/export"),
+            ("DELETE", f"{path}/{message}"),
+            ("DELETE", f"/api/conversations/{conversation}"),
+        ):
+            assert (await http.request(method, where, headers=headers)).status_code == 200, where
+        await http.post("/api/auth/refresh", headers={"origin": app.origin})
+        await http.post("/api/auth/login", json={"email": person.email, "password": "wrong"})
+        await http.post("/api/auth/login", json={"email": person.email, "password": PASSWORD})
+    found = await explained(app, seen, person.id)
+    assert {name: sorted(tables & large) for name, tables in found.items() if tables & large} == {}
+    assert len(found) > 30
+
+
+async def explained(app: Application, seen: list[tuple[str, Any]], user_id: str) -> dict[str, set[str]]:
+    """The tables that each kind of statement walks."""
+    found: dict[str, set[str]] = {}
+    engine = app.services.database._engine
+    for statement, parameters in seen:
+        if statement.split()[0].upper() not in ("SELECT", "UPDATE", "DELETE", "INSERT") or statement in found:
+            continue
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql(
+                "SELECT set_config('manta.org', 'org_7', true), set_config('manta.user', %(u)s, true)", {"u": user_id}
+            )
+            result = await connection.exec_driver_sql("EXPLAIN (FORMAT JSON) " + statement, parameters)
+            plan = result.scalar_one()
+            await connection.rollback()
+        plans = plan if isinstance(plan, list) else json.loads(plan)
+        found[statement] = set(walked(plans[0]["Plan"]))
+    return found
