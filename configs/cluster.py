@@ -35,6 +35,7 @@ class Cluster(Spec):
         default_factory=lambda given: given["data_dir"] / "secrets" / "token_keys",
         description="keyring that signs access tokens",
     )
+    token_key_command: tuple[str, ...] = Field((), description="prints that keyring instead: an argument list")
     link_certificate: Path | None = Field(None, description="needed as soon as there is a second machine")
     link_key: Path | None = None
     port_socket: Path | None = Field(None, description="where the launcher hands over the front port")
@@ -62,7 +63,7 @@ class Cluster(Spec):
 
     def tokens(self) -> Keyring:
         """The keyring that signs access tokens; it is read at its first use."""
-        return Keyring.at(self.token_keys)
+        return Keyring.of_command(self.token_key_command) if self.token_key_command else Keyring.at(self.token_keys)
 
     @classmethod
     def from_environment(cls) -> Self:

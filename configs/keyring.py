@@ -95,7 +95,7 @@ class Keyring:
 
     @property
     def active(self) -> MasterKey:
-        """The key for what is new. It looks whether the file changed (one `lstat`), or runs the command once a minute.
+        """The key for what is new, as the file now has it, or as the command printed it within a minute or two.
 
         Raises:
             ConfigurationError: it was never read, and cannot be.
@@ -120,7 +120,7 @@ class Keyring:
             ConfigurationError: there is no such key; the message names the id and the file.
         """
         if self._source.watched or key_id not in self._keys:
-            self.look()
+            self._read()
         found = self._keys.get(key_id)
         if found is None:
             msg = f"{self.place} has no key {key_id!r}: put its line back from your copy of the keyring"
@@ -179,11 +179,18 @@ class Keyring:
         return self
 
     def look(self) -> None:
-        """Read when something changed. What was read before stays good while the file cannot be read.
+        """Read when something changed. A command whose keys are known runs beside, and nobody waits for it.
 
         Raises:
             ConfigurationError: it was never read, and cannot be.
         """
+        if self._source.watched or not self._keys:
+            self._read()
+        elif self._source.stamp() != self._stamp and not self._lock.locked():
+            threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        """Read, unless nothing changed. What was read before stays good while there is nothing to read."""
         with self._lock:
             stamp = self._source.stamp()
             if self._keys and stamp == self._stamp:

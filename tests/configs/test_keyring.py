@@ -2,12 +2,14 @@ import base64
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs import keycommand
 from configs.cluster import Cluster
 from configs.errors import ConfigurationError
 from configs.keyring import Keyring, MasterKey
@@ -225,6 +227,24 @@ def test_a_command_prints_a_keyring(path: Path) -> None:
     assert ring.active == made.active
     with pytest.raises(ConfigurationError, match="change them where it takes them from"):
         ring.rotated()
+
+
+def test_a_command_is_run_again_beside_those_who_ask(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keycommand, "FRESH_S", 1e9)
+    made = Keyring.make(path)
+    ring, old = Keyring.of_command(["cat", str(path)]), made.active
+    assert ring.active == old
+    fresh = made.rotated().active
+    assert ring.active == old
+    with pytest.raises(ConfigurationError):
+        ring.get(fresh.id)
+    monkeypatch.setattr(keycommand, "FRESH_S", 0.001)
+    deadline = time.monotonic() + 30
+    while ring.active != fresh:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    newest = made.rotated().active
+    assert ring.get(newest.id) == newest
 
 
 @pytest.mark.parametrize(
