@@ -101,6 +101,8 @@ TABLE: dict[str, str] = {
 }
 ENDS = {"POST /api/auth/logout", "DELETE /api/auth/sessions"}
 """Each of these ends the session that asks: they run on one of their own."""
+ASK_SERVE = {"GET /api/models", "GET /readyz", "GET /health", "GET /metrics"}
+"""Whoever is let in asks Ray, which does not run here; tests/stack has them."""
 BODIES: dict[str, dict[str, Any]] = {
     "PATCH /api/users/{user_id}": {"name": "x"},
     "PATCH /api/teams/{team_id}": {"name": "x"},
@@ -228,7 +230,10 @@ async def test_no_cell_surprises(own_app: Application) -> None:
             if name in ENDS:
                 continue
             for caller in everybody:
-                answer, wanted = await ask(http, name, ids, caller.headers), expected(policy, caller)
+                wanted = expected(policy, caller)
+                if wanted is None and name in ASK_SERVE:
+                    continue
+                answer = await ask(http, name, ids, caller.headers)
                 cells += 1
                 if surprising(name, policy, wanted, answer.status_code):
                     surprises.append((name, caller.name, answer.status_code))
