@@ -11,14 +11,40 @@ from api.context import Context
 from api.gate import App, Gate
 from api.hosts import Hosts
 from api.policy import check_guarded
-from api.routes import auth, conversations, health, inference, keys, models, organization, pages, privacy, teams, users
+from api.routes import (
+    audit,
+    auth,
+    conversations,
+    health,
+    inference,
+    keys,
+    models,
+    organization,
+    pages,
+    privacy,
+    teams,
+    users,
+)
 from api.services import Services
 
 log = logging.getLogger("manta.access")
 
 ROUTERS = tuple(
     module.router
-    for module in (inference, models, keys, auth, users, organization, teams, conversations, privacy, health, pages)
+    for module in (
+        inference,
+        models,
+        keys,
+        auth,
+        users,
+        organization,
+        teams,
+        conversations,
+        privacy,
+        audit,
+        health,
+        pages,
+    )
 )
 
 

@@ -204,6 +204,15 @@ class SearchSpec(Spec):
     ray_actor_options: ActorOptions = Field(ActorOptions(), description="what the replica takes")
 
 
+class AuditSpec(Spec):
+    """Where the ends of the audit log's chains are written outside the database (docs/audit.md)."""
+
+    anchor_file: LocalPath | None = Field(
+        None, description="file that the anchors are added to; unset: `audit-anchor.jsonl` in the data directory"
+    )
+    anchor_syslog: bool = Field(False, description="whether they go to the system's log as well")
+
+
 class IngressSpec(Spec):
     """The front door: how many replicas share the port and what one request may weigh."""
 
@@ -238,6 +247,7 @@ class Configuration(Spec):
     ingress: IngressSpec = Field(IngressSpec(), description="the front door")
     identity: IdentitySpec = Field(IdentitySpec(), description="accounts and how people sign in")
     privacy: PrivacySpec = Field(PrivacySpec(), description="personal data: who answers for it, how long it is kept")
+    audit: AuditSpec = Field(AuditSpec(), description="anchors of the audit log")
     general_settings: GeneralSettings = Field(GeneralSettings(), description="the whole installation")
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from configs.settings import SECRETS, Settings
 from configs.shape import bare
 from configs.specs import (
     ActorOptions,
+    AuditSpec,
     Autoscaling,
     Configuration,
     EmbeddingEngine,
@@ -49,6 +50,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`privacy`", PrivacySpec),
     ("`privacy.controller`", ControllerSpec),
     ("`privacy.retention`", RetentionSpec),
+    ("`audit`", AuditSpec),
     ("`general_settings`", GeneralSettings),
 )
 

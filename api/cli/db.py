@@ -18,7 +18,7 @@ app = application(groups=True, description="Migrate and check the database.")
 @app.command(epilog="Example: DATABASE_URL=postgresql://owner@db.example.com/manta manta db upgrade")
 def upgrade(config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Bring the database to this version's schema. Doing it again changes nothing."""
-    before, after = _database(Installation(config, data_dir)).upgrade()
+    before, after = database_of(Installation(config, data_dir)).upgrade()
     if as_json:
         print_json({"before": before, "after": after})
     elif before == after:
@@ -32,7 +32,7 @@ def check(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fal
     """Tell whether the database has this version's schema. Exit code 1 when it has not."""
     from api.db import schema  # noqa: PLC0415  SQLAlchemy: half a second that `--help` need not pay
 
-    present, wanted = _database(Installation(config, data_dir)).revision(), schema.wanted()
+    present, wanted = database_of(Installation(config, data_dir)).revision(), schema.wanted()
     if as_json:
         print_json({"present": present, "wanted": wanted, "ok": present == wanted})
     elif present == wanted:
@@ -43,7 +43,12 @@ def check(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fal
         raise typer.Exit(1)
 
 
-def _database(installation: Installation) -> "OfflineDatabase":
+def database_of(installation: Installation) -> "OfflineDatabase":
+    """The installation's database, whether its stack is up or down.
+
+    Raises:
+        ConfigurationError: there is none yet.
+    """
     from api.cli.stored import database_at_any_time  # noqa: PLC0415  see above
 
     database = database_at_any_time(installation)

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from api.audit.record import record
 from api.cli.installation import Installation
 from api.db import keys, models
 from api.db.offline import OfflineDatabase
+from api.db.session import Unit
 from api.keys import make_key
 from api.scope import DEFAULT_ORGANIZATION
 from configs.postgres import EmbeddedPostgres
@@ -20,10 +22,13 @@ class StoredKeys:
     def create(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Make a key; its row, and the key itself."""
         made = make_key()
-        row = self._database.unit(
-            lambda session: keys.add(session, made, organization_id=DEFAULT_ORGANIZATION, **asked)
-        )
-        return {**row, "key": made.key}
+
+        async def add(unit: Unit) -> dict[str, Any]:
+            row = await keys.add(unit, made, organization_id=DEFAULT_ORGANIZATION, **asked)
+            await logged(unit, "key.create", made.id, permissions=asked["permissions"])
+            return row
+
+        return {**self._database.unit(add), "key": made.key}
 
     def listed(self) -> list[dict[str, Any]]:
         """The keys that were not revoked."""
@@ -36,9 +41,14 @@ class StoredKeys:
 
     def revoke(self, key_id: str) -> bool:
         """Revoke; False when there is no such key."""
-        if not self._database.exists():
-            return False
-        return self._database.unit(lambda session: keys.revoke(session, DEFAULT_ORGANIZATION, key_id))
+
+        async def revoke(unit: Unit) -> bool:
+            revoked = await keys.revoke(unit, DEFAULT_ORGANIZATION, key_id)
+            if revoked:
+                await logged(unit, "key.revoke", key_id)
+            return revoked
+
+        return self._database.exists() and self._database.unit(revoke)
 
 
 class StoredModels:
@@ -55,11 +65,30 @@ class StoredModels:
 
     def add(self, spec: ModelSpec) -> bool:
         """Add one; False when the name is taken."""
-        return self._database.unit(lambda session: models.add(session, spec))
+
+        async def add(unit: Unit) -> bool:
+            added = await models.add(unit, spec)
+            if added:
+                await logged(unit, "model.add", spec.model_name)
+            return added
+
+        return self._database.unit(add)
 
     def remove_added(self, name: str) -> bool:
         """Remove one that was added; False when there is none of that name."""
-        return self._database.exists() and self._database.unit(lambda session: models.remove_added(session, name))
+
+        async def remove(unit: Unit) -> bool:
+            removed = await models.remove_added(unit, name)
+            if removed:
+                await logged(unit, "model.remove", name)
+            return removed
+
+        return self._database.exists() and self._database.unit(remove)
+
+
+async def logged(unit: Unit, action: str, target: str, **details: Any) -> None:  # noqa: ANN401  any JSON
+    """An entry of the audit log: whoever may read the secrets of the data directory did this."""
+    await record(unit, None, action, organization_id=DEFAULT_ORGANIZATION, target=target, by="command", **details)
 
 
 def database_at_any_time(installation: Installation) -> OfflineDatabase:

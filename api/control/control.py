@@ -1,7 +1,7 @@
 """The loop that reconciles, and the answers that need Serve's own view.
 
 It reads the wanted models from PostgreSQL under an advisory lock, so that a second `control` waits. Nothing that it
-holds in memory matters: a new one reads it all again.
+holds in memory matters: a new one reads it all again. Beside it, it anchors the audit log.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from ray import serve
 
+from api.audit.anchoring import Anchoring
 from api.control.jobs import Jobs
 from api.control.leadership import Leadership
 from api.db import models as model_queries
@@ -48,6 +49,7 @@ class Control:
         self._leadership = Leadership(url)
         self._reconciler = Reconciler()
         self._status = Status()
+        self._anchoring = Anchoring.of(cluster)
         self._specs: list[ModelSpec] = []
         self._wake = asyncio.Event()
         self._tasks = [
@@ -55,6 +57,7 @@ class Control:
             asyncio.create_task(
                 listen(url, [model_queries.CHANNEL, privacy_queries.CHANNEL], lambda _: self._wake.set())
             ),
+            asyncio.create_task(self._anchoring.run()),
         ]
 
     async def states(self) -> bytes:
@@ -72,6 +75,7 @@ class Control:
         """Serve stops this replica."""
         for task in self._tasks:
             task.cancel()
+        await self._anchoring.close()
         await self._leadership.close()
         await self._jobs.close()
         await self._database.close()

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db import schema
-from api.db.session import JOBS_ROLE, Database
-from api.scope import INSTALLATION
+from api.db.session import AUDIT_ROLE, JOBS_ROLE, Database
+from api.scope import INSTALLATION, Scope
 from configs import postgres_cluster
 from configs.datadir import Layout
 from configs.errors import ConfigurationError
@@ -55,8 +55,8 @@ class OfflineDatabase:
         with self.layout.hold(command="manta", wait_s=WAIT_S), EmbeddedPostgres(self.layout) as server:
             yield server.urls
 
-    def unit(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
-        """One unit of work. The embedded database is brought to this code's schema first.
+    def unit(self, work: Callable[[AsyncSession], Awaitable[Result]], scope: Scope = INSTALLATION) -> Result:
+        """One unit of work, on behalf of `scope`. The embedded database is brought to this code's schema first.
 
         Raises:
             ConfigurationError: the operator's database has another schema.
@@ -65,7 +65,17 @@ class OfflineDatabase:
         with self.reached() as urls:
             if self.url is None:
                 schema.upgrade(urls.owner_url)
-            return asyncio.run(_unit(urls.app_url, work))
+            return asyncio.run(_unit(urls.app_url, work, scope=scope))
+
+    def audited(self, work: Callable[[Database], Awaitable[Result]]) -> Result:
+        """Work on the whole audit log, as the role that reads it.
+
+        Raises:
+            ConfigurationError: the database has another schema.
+            MantaError: see `reached`.
+        """
+        with self.reached() as urls:
+            return asyncio.run(_as(AUDIT_ROLE, urls.audit_url, work))
 
     def as_jobs(self, work: Callable[[Database], Awaitable[Result]]) -> Result:
         """Work in many units, as the role that sees every tenant. The stack may run meanwhile.
@@ -77,7 +87,7 @@ class OfflineDatabase:
         with self.reached() as urls:
             if self.url is None and self.running is None:
                 schema.upgrade(urls.owner_url)
-            return asyncio.run(_as_jobs(urls.jobs_url, work))
+            return asyncio.run(_as(JOBS_ROLE, urls.jobs_url, work))
 
     def revision(self) -> str | None:
         """The schema's revision; None when it was never migrated.
@@ -98,10 +108,10 @@ class OfflineDatabase:
             return schema.upgrade(urls.owner_url)
 
 
-async def _as_jobs(url: str, work: Callable[[Database], Awaitable[Result]]) -> Result:
-    database = Database(url, pool_size=1, application="manta command", role=JOBS_ROLE)
+async def _as(role: str, url: str, work: Callable[[Database], Awaitable[Result]]) -> Result:
+    database = Database(url, pool_size=1, application="manta command", role=role)
     try:
-        async with database.unit() as session:
+        async with database.bare() as session:
             await _refuse_other_schema(session)
         return await work(database)
     finally:
@@ -113,10 +123,12 @@ async def _refuse_other_schema(session: AsyncSession) -> None:
         raise ConfigurationError("the database has another schema than this version wants: `manta db upgrade`")
 
 
-async def _unit(url: str, work: Callable[[AsyncSession], Awaitable[Result]], *, checked: bool = True) -> Result:
+async def _unit(
+    url: str, work: Callable[[AsyncSession], Awaitable[Result]], *, checked: bool = True, scope: Scope = INSTALLATION
+) -> Result:
     database = Database(url, pool_size=1, application="manta command")
     try:
-        async with database.unit(INSTALLATION) if checked else database.bare() as session:
+        async with database.unit(scope) if checked else database.bare() as session:
             if checked:
                 await _refuse_other_schema(session)
             return await work(session)

@@ -28,6 +28,7 @@ DEADLINE_S = 8.0
 """Of a whole unit of work: a server that is frozen, or a network that swallows, ends no statement by itself."""
 APP_ROLE = "manta_app"
 JOBS_ROLE = "manta_jobs"
+AUDIT_ROLE = "manta_audit"
 Unit = AsyncSession
 """What a unit of work is handed; `api.db` knows what to do with it."""
 
@@ -71,6 +72,16 @@ class Database:
             Unavailable: the database cannot be reached, or its pool stays empty.
         """
         async with self._translated(), self._sessions.begin() as session:
+            await self._enter(session, scope)
+            yield session
+
+    @asynccontextmanager
+    async def snapshot(self, scope: Scope | None = None) -> AsyncIterator[AsyncSession]:
+        """One transaction that only reads, and sees the database as it is at one moment. Errors as `unit`."""
+        async with self._translated(), self._sessions.begin() as session:
+            await session.connection(
+                execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            )
             await self._enter(session, scope)
             yield session
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from api.audit.record import record
 from api.db import keys as key_queries
 from api.db import models as model_queries
 from api.db import schema
@@ -74,7 +75,9 @@ async def seed(url: str, specs: list[ModelSpec], key: str, secrets: Path) -> Non
     async with database.unit(INSTALLATION) as session:
         await model_queries.seed(session, specs)
         if not await key_queries.known(session, digest_of(key.encode())):
-            session.add(row_of(key))
+            row = row_of(key)
+            session.add(row)
+            await record(session, None, "key.create", organization_id=DEFAULT_ORGANIZATION, target=row.id, by="start")
     await first_admin.prepare(database, secrets)
     await database.close()
 

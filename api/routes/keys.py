@@ -6,6 +6,7 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from api.answers import json_answer
+from api.audit.record import record
 from api.context import context_of
 from api.db import keys as key_queries
 from api.db.notifications import notify
@@ -39,7 +40,8 @@ class NewKeyRequest(Wire):
 @requires(Permission.KEYS_WRITE)
 async def create_key(request: Request) -> Response:
     """Make a key; this answer is the only place where it is shown. A person's key never does more than the person."""
-    principal, asked = caller(request), read(NewKeyRequest, context_of(request.scope))
+    principal, context = caller(request), context_of(request.scope)
+    asked = read(NewKeyRequest, context)
     permissions, models = allowed(asked.permissions, principal), allowed_models(asked.models, principal)
 
     async def effect(unit: Unit) -> dict[str, Any]:
@@ -54,6 +56,7 @@ async def create_key(request: Request) -> Response:
             models=models,
             expires_in_s=asked.expires_in_s,
         )
+        await record(unit, context, "key.create", target=made.id, permissions=permissions, models=models)
         return {**row, "key": made.key}
 
     return await once(request, effect)
@@ -77,6 +80,7 @@ async def revoke_key(request: Request, key_id: str) -> Response:
     async with services_of(request).database.unit(principal.scope) as session:
         if not await key_queries.revoke(session, principal.organization_id, key_id, own_only(principal)):
             raise NotFound("There is no such key.", param="key_id")
+        await record(session, context_of(request.scope), "key.revoke", target=key_id)
         await notify(session, key_queries.CHANNEL)
     services_of(request).doorkeeper.forget()
     return json_answer({"id": key_id, "object": "api_key", "revoked": True})

@@ -6,6 +6,7 @@ from fastapi import Request, Response
 from pydantic import ValidationError
 
 from api.answers import json_answer
+from api.audit.record import record
 from api.context import context_of
 from api.db import models as model_queries
 from api.db.notifications import notify
@@ -62,6 +63,7 @@ async def add_model(request: Request) -> Response:
         if (twice := sorted(taken & names_of(spec))) or not await model_queries.add(session, spec):
             name = twice[0] if twice else spec.model_name
             raise Conflict(f"A model or adapter of the name {name!r} is served already.", param="model_name")
+        await record(session, context_of(request.scope), "model.add", target=spec.model_name)
         await notify(session, model_queries.CHANNEL)
     await services.directory.refresh()
     return json_answer(_served(spec, "api", None), 201)
@@ -75,6 +77,7 @@ async def remove_model(request: Request, name: str) -> Response:
     async with services.database.unit() as session:
         if not await model_queries.remove(session, name):
             raise ModelNotFound("There is no such model. `GET /api/models` lists those there are.", param="name")
+        await record(session, context_of(request.scope), "model.remove", target=name)
         await notify(session, model_queries.CHANNEL)
     await services.directory.refresh()
     return json_answer({"id": name, "object": "model", "deleted": True})

@@ -89,6 +89,8 @@ TABLE: dict[str, str] = {
     "POST /api/projects": P.TEAMS_WRITE,
     "PATCH /api/projects/{project_id}": P.TEAMS_WRITE,
     "DELETE /api/projects/{project_id}": P.TEAMS_WRITE,
+    "GET /api/admin/audit": P.AUDIT_READ,
+    "GET /api/admin/audit/export": P.AUDIT_READ,
     "GET /api/conversations": P.CONVERSATIONS_READ,
     "POST /api/conversations": P.CONVERSATIONS_WRITE,
     "GET /api/conversations/{conversation_id}": P.CONVERSATIONS_READ,

@@ -11,7 +11,7 @@ CREATE TABLE audit_log (
     seq BIGINT NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     actor TEXT NOT NULL,
-    action TEXT NOT NULL,
+    action TEXT COLLATE "C" NOT NULL,
     target TEXT NOT NULL,
     outcome TEXT NOT NULL,
     address TEXT NOT NULL,
@@ -24,6 +24,8 @@ CREATE TABLE audit_log (
 CREATE INDEX ix_audit_log_organization_id_action_seq ON audit_log (organization_id, action, seq);
 CREATE INDEX ix_audit_log_organization_id_actor_seq ON audit_log (organization_id, actor, seq);
 CREATE INDEX ix_audit_log_organization_id_created_at ON audit_log (organization_id, created_at);
+CREATE INDEX ix_audit_log_organization_id_target_seq ON audit_log (organization_id, target, seq);
+CREATE INDEX ix_audit_log_not_ok ON audit_log (organization_id, outcome, seq) WHERE outcome <> 'ok';
 CREATE TABLE ceremonies (
     digest BYTEA NOT NULL,
     kind TEXT NOT NULL,

@@ -182,7 +182,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON organizations, users, identities, sessio
     data_keys, master_keys, conversations, messages, idempotency_keys, imported, consents, retention_rules, erasures TO manta_jobs;
 GRANT SELECT, UPDATE, DELETE ON usage TO manta_jobs;
 GRANT SELECT ON audit_log, audit_heads, legal_documents, models, alembic_version TO manta_jobs;
-GRANT SELECT ON alembic_version TO manta_app;
+GRANT SELECT ON alembic_version TO manta_app, manta_audit;
 
 -- Owners of the doors. A function's owner needs the right to create in its schema at that moment only.
 GRANT CREATE ON SCHEMA public TO manta_lookup, manta_audit;
