@@ -1,6 +1,6 @@
 """Access tokens: JSON Web Tokens (RFC 7519) that this installation signs for itself, for ten minutes at most.
 
-Whoever checks them is whoever made them, so one secret and one algorithm are enough (docs/decisions/0008). The key that
+Whoever checks them is whoever made them, so one secret and one algorithm are enough (docs/decisions/0011). The key that
 signed is named by `kid`; after a rotation the older key still opens what it signed. A token only says whose session it
 is: whether that session lives, and what it may, is asked of the database (`api.doorkeeper`).
 """
