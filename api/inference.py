@@ -6,8 +6,9 @@ what is asked of the model.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from api.gate import identity_headers
 from api.http import DirectStream
 from api.principal import Permission
 from api.services import Services, services_of
+from api.spending import Spending, spending_of
 from configs.errors import Forbidden, MantaError
 from configs.specs import IngressSpec
 from models.wire import Call, Usage
@@ -47,10 +49,13 @@ async def infer(request: Request, entry: Entry, body: bytes, *, stream: bool) ->
     if not context.principal.may_call(entry.name):
         raise Forbidden("This key may not call this model.", param="model")
     call = Call(request.scope["path"], body, context.answer_id, context.principal.organization_id)
+    spending = await spending_of(request)
+    if spending is not None and spending.answer is not None:
+        return spending.answer
     asked = Asked(services_of(request), context, entry, call, stream=stream)
     if stream:
-        return StreamedAnswer(asked)
-    return await whole_answer(asked, request.scope)
+        return StreamedAnswer(asked, spending)
+    return await whole_answer(asked, request.scope, spending)
 
 
 class Asked:
@@ -155,9 +160,10 @@ class Asked:
 class StreamedAnswer(Response):
     """An SSE answer whose events are written by the link itself."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, spending: Spending | None) -> None:
         super().__init__()
         self._asked = asked
+        self._spending = spending
 
     async def __call__(
         self,
@@ -167,8 +173,11 @@ class StreamedAnswer(Response):
     ) -> None:
         """ASGI."""
         asked = self._asked
-        with asked.watching(scope) as stream:
-            answer = await asked.send(_StreamClient(stream, asked.context))
+        async with kept(self._spending) as spent:
+            with asked.watching(scope) as stream:
+                client = _StreamClient(stream, asked.context)
+                answer = await asked.send(self._spending.recording(client) if self._spending else client)
+            spent.whole = answer is not None and answer.error is None
         if answer is None:
             return
         if answer.error is not None:
@@ -205,11 +214,31 @@ class _Collector:
         self.parts.append(chunk)
 
 
-async def whole_answer(asked: Asked, scope: MutableMapping[str, Any]) -> Response:
+@dataclass(slots=True)
+class Spent:
+    """Whether an answer came to its end."""
+
+    whole: bool = False
+
+
+@asynccontextmanager
+async def kept(spending: Spending | None) -> AsyncIterator[Spent]:
+    """Keep an answer that comes to its end inside the block; free the key when it does not."""
+    spent = Spent()
+    try:
+        yield spent
+    finally:
+        if spending is not None:
+            await spending.end(whole=spent.whole)
+
+
+async def whole_answer(asked: Asked, scope: MutableMapping[str, Any], spending: Spending | None) -> Response:
     """The complete answer as one response; a client that leaves stops the work on it."""
     collector = _Collector()
-    with asked.watching(scope):
-        answer = await asked.send(collector)
+    async with kept(spending) as spent:
+        with asked.watching(scope):
+            answer = await asked.send(spending.recording(collector) if spending else collector)
+        spent.whole = answer is not None and answer.error is None
     if answer is None:
         return Response(status_code=CLIENT_CLOSED)
     if answer.error is not None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import text, update
+from sqlalchemy import delete, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -64,3 +64,9 @@ async def finish(
     mine = (IdempotencyKey.organization_id == organization_id, IdempotencyKey.digest == digest)
     values = {"status": status, "headers": headers, "data_key_id": data_key_id, "response": response}
     await session.execute(update(IdempotencyKey).where(*mine).values(values))
+
+
+async def release(session: AsyncSession, organization_id: str, digest: bytes) -> None:
+    """Nothing came of it: the key is free again."""
+    mine = (IdempotencyKey.organization_id == organization_id, IdempotencyKey.digest == digest)
+    await session.execute(delete(IdempotencyKey).where(*mine, IdempotencyKey.status.is_(None)))

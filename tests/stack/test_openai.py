@@ -226,3 +226,28 @@ def test_starter_calls_a_tool_by_itself(stack: Stack) -> None:
     assert isinstance(call, openai.types.chat.ChatCompletionMessageFunctionToolCall)
     assert call.function.name == "get_weather"
     assert "city" in json.loads(call.function.arguments)
+
+
+def test_a_call_with_an_idempotency_key_is_answered_once(stack: Stack) -> None:
+    """The same bytes again, streamed or whole; another request with the key is refused, and nothing is spent twice."""
+    for streamed in (False, True):
+        body = {
+            "model": "starter",
+            "messages": [{"role": "user", "content": "Hello"}],
+            "max_tokens": 8,
+            "temperature": 1.0,
+            "stream": streamed,
+        }
+        headers = {"idempotency-key": f"once-{streamed}"}
+        first = stack.request("POST", "/v1/chat/completions", json=body, headers=headers)
+        again = stack.request("POST", "/v1/chat/completions", json=body, headers=headers)
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert again.content == first.content
+        assert again.headers["idempotent-replayed"] == "true"
+        assert again.headers["content-type"].partition(";")[0] == first.headers["content-type"].partition(";")[0]
+        other = stack.request("POST", "/v1/chat/completions", json={**body, "max_tokens": 9}, headers=headers)
+        assert other.status_code == 422
+    bad = stack.request(
+        "POST", "/v1/chat/completions", json={**body, "max_tokens": -1}, headers={"idempotency-key": "k"}
+    )
+    assert bad.status_code == 400
