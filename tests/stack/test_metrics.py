@@ -37,7 +37,9 @@ def test_usage_reaches_the_database(stack: Stack) -> None:
     from configs.datadir import Layout
 
     stack.sdk().completions.create(model="starter", prompt="hello", max_tokens=3, extra_body={"ignore_eos": True})
-    url = Cluster.read(Layout(stack.data_dir).cluster).database_url.get_secret_value()
+    jobs_url = Cluster.read(Layout(stack.data_dir).cluster).jobs_url
+    assert jobs_url is not None
+    url = jobs_url.get_secret_value()
 
     def rows() -> int:
         with psycopg.connect(url.replace("postgresql+psycopg", "postgresql")) as connection:
