@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from api import documents, errors, metrics
 from api.context import Context
 from api.gate import App, Gate
-from api.hosts import Hosts
 from api.policy import check_guarded
 from api.routes import (
     audit,
@@ -62,7 +61,7 @@ def create_app(services: Services) -> App:
     documents.install(app)
     check_guarded(app)
     configuration = services.cluster.configuration
-    return Gate(app, configuration.ingress, Hosts.of(configuration.general_settings), observe)
+    return Gate(app, configuration.ingress, configuration.general_settings, observe)
 
 
 def observe(context: Context) -> None:

@@ -29,6 +29,8 @@ class Context:
     status: int = 0
     address: str = ""
     """The client's, as far as it can be believed."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Further headers of its answer, streamed or not."""
 
     def elapsed_ms(self) -> int:
         """Milliseconds since the request arrived."""

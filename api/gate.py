@@ -1,8 +1,9 @@
 """The gate: what every request passes before any route sees it.
 
-It names the request, refuses foreign host names, caps its body in size, time and depth, and lets only strict JSON
-through: valid UTF-8, no lone surrogates, no NaN, no number beyond a double, no NUL. orjson refuses most of that by
-itself. The gate is plain ASGI: a route's answer passes it untouched but for two headers. It knows no route.
+It names the request and its peer, refuses foreign host names, caps its body in size, time and depth, and lets only
+strict JSON through: valid UTF-8, no lone surrogates, no NaN, no number beyond a double, no NUL. orjson refuses most of
+that by itself. The gate is plain ASGI: a route's answer passes it with more headers and otherwise untouched. It knows
+no route.
 """
 
 import asyncio
@@ -15,9 +16,12 @@ import orjson
 
 from api.context import SCOPE_KEY, Context
 from api.errors import response_of
-from api.hosts import Hosts
+from api.headers import HSTS, Header, completed
+from api.hosts import LOCAL, Hosts, name_of
+from api.origins import Origins
+from api.peer import networks_of, peer_of
 from configs.errors import BadRequest, BodyTimedOut, MantaError, PayloadTooLarge
-from configs.specs import IngressSpec
+from configs.specs import GeneralSettings, IngressSpec
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -35,10 +39,12 @@ WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
 class Gate:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: App, limits: IngressSpec, hosts: Hosts, observe: Observe) -> None:
+    def __init__(self, app: App, limits: IngressSpec, settings: GeneralSettings, observe: Observe) -> None:
         self._app = app
         self._limits = limits
-        self._hosts = hosts
+        self._hosts = Hosts.of(settings)
+        self._origins = Origins.of(settings)
+        self._proxies = networks_of(settings.trusted_proxies)
         self._observe = observe
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -49,16 +55,19 @@ class Gate:
         headers = dict(scope["headers"])
         context = scope[SCOPE_KEY] = make_context(headers)
         context.path = scope["path"]
-        context.address = scope["client"][0] if scope.get("client") else ""
+        self._place(scope, headers, context)
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
                 context.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *identity_headers(context)]
+                message["headers"] = completed([*message.get("headers", ()), *identity_headers(context)])
             await send(message)
 
         try:
             self._hosts.check(headers.get(b"host", b""))
+            if scope["method"] == "OPTIONS" and (granted := self._origins.preflight(headers)) is not None:
+                await self._grant(granted, send_named)
+                return
             if "\0" in scope["path"] or b"%00" in scope["query_string"]:
                 raise BadRequest("An address may not contain NUL characters.")
             if scope["method"] in WITH_BODY:
@@ -71,6 +80,21 @@ class Gate:
             await self._app(scope, receive, send_named)
         finally:
             self._observe(context)
+
+    def _place(self, scope: MutableMapping[str, Any], headers: dict[bytes, bytes], context: Context) -> None:
+        """Where the request comes from: a proxy's word about TLS becomes the scope's, its address the context's."""
+        peer = peer_of(scope, self._proxies)
+        context.address = peer.address
+        context.headers = self._origins.headers(headers)
+        if peer.https:
+            scope["scheme"] = "https"
+            if name_of(headers.get(b"host", b"")) != LOCAL:  # other servers of a developer's machine have that name too
+                context.headers += (HSTS,)
+
+    @staticmethod
+    async def _grant(granted: tuple[Header, ...], send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": list(granted)})
+        await send({"type": "http.response.body", "body": b""})
 
     async def _parsed(self, body: bytes) -> Any:  # noqa: ANN401  any JSON
         """A large body is walked beside the loop, on which every stream would wait for it."""
@@ -112,6 +136,7 @@ def identity_headers(context: Context) -> list[tuple[bytes, bytes]]:
     return [
         (b"x-request-id", context.request_id.encode()),
         (b"openai-processing-ms", b"%d" % context.elapsed_ms()),
+        *context.headers,
     ]
 
 

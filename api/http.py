@@ -99,10 +99,10 @@ class DirectStream:
         self._write = self._transport.write
         self._chunked = scope["http_version"] == "1.1"
 
-    def begin(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Write the head of a 200 answer."""
+    def begin(self, headers: Iterable[tuple[bytes, bytes]], block: bytes = b"") -> None:
+        """Write the head of a 200 answer; `block` are more of its lines, written before."""
         cycle = self._cycle
-        lines = [STATUS_LINE[200], *(b"%b: %b\r\n" % header for header in headers)]
+        lines = [STATUS_LINE[200], block, *(b"%b: %b\r\n" % header for header in headers)]
         if not cycle.keep_alive:
             lines.append(b"connection: close\r\n")
         lines.append(b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n")

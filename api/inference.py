@@ -19,6 +19,7 @@ from api.context import Context, context_of
 from api.directory import Entry
 from api.errors import event_of
 from api.gate import identity_headers
+from api.headers import block
 from api.http import DirectStream
 from api.principal import Permission
 from api.services import Services, services_of
@@ -29,10 +30,12 @@ from models.wire import Call, Usage
 from serving.exchange import Client, ClientGone, Exchange
 from serving.gateway import Answer, Deadlines
 
-STREAM_HEADERS = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
+STREAM_HEAD = block(
+    (
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"x-accel-buffering", b"no"),
+    )
 )
 CLIENT_CLOSED = 499
 
@@ -197,7 +200,7 @@ class _StreamClient:
 
     def begin(self, content_type: str) -> None:
         self._context.status = 200
-        self._stream.begin([*STREAM_HEADERS, *identity_headers(self._context)])
+        self._stream.begin(identity_headers(self._context), STREAM_HEAD)
 
 
 class _Collector:

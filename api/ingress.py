@@ -26,6 +26,7 @@ from api.outbox import Outbox
 from api.port import BACKLOG, HandedPort, bind
 from api.readiness import Readiness
 from api.services import Services, identity_services
+from api.tls import FrontTls
 from api.vault.vault import Vault
 from configs import telemetry
 from configs.cluster import Cluster
@@ -39,6 +40,7 @@ APP = "ingress"
 DEPLOYMENT = "ingress"
 REFRESH_S = 5.0
 TICK_S = 1.0
+CERTIFICATE_S = 10.0
 
 
 class Ingress:
@@ -51,7 +53,8 @@ class Ingress:
         self._services = await build_services(cluster)
         self._drain_s = cluster.configuration.ingress.drain_timeout_s
         self._port = await _port(cluster)
-        self._server = _server(cluster, self._services)
+        tls = FrontTls.of(cluster.configuration.general_settings)
+        self._server = server(cluster, self._services, tls)
         url = cluster.database_url.get_secret_value()
         channels = [model_queries.CHANNEL, key_queries.CHANNEL, logins.CHANNEL, data_keys.CHANNEL]
         self._tasks = [
@@ -59,6 +62,8 @@ class Ingress:
             asyncio.create_task(listen(url, channels, self._heard)),
             asyncio.create_task(self._keep_reading()),
         ]
+        if tls is not None:
+            self._tasks.append(asyncio.create_task(_keep_certificate(tls)))
         if isinstance(self._port, HandedPort):
             self._port.accepting()
             self._port.watch(self._drain)
@@ -153,7 +158,14 @@ async def _port(cluster: Cluster) -> HandedPort | socket.socket:
     return bind(cluster.configuration.general_settings, reuse_port=True)
 
 
-def _server(cluster: Cluster, services: Services) -> "Server":
+async def _keep_certificate(tls: FrontTls) -> None:
+    while True:
+        await asyncio.sleep(CERTIFICATE_S)
+        await asyncio.to_thread(tls.refresh)
+
+
+def server(cluster: Cluster, services: Services, tls: FrontTls | None) -> "Server":
+    """uvicorn as it answers on the front port."""
     ingress = cluster.configuration.ingress
     config = uvicorn.Config(
         create_app(services),
@@ -167,6 +179,7 @@ def _server(cluster: Cluster, services: Services) -> "Server":
         backlog=BACKLOG,
         timeout_keep_alive=ingress.keep_alive_s,
         timeout_graceful_shutdown=round(ingress.drain_timeout_s),
+        ssl_context_factory=(lambda _config, _default: tls.context) if tls is not None else None,
     )
     return Server(config)
 

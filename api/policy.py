@@ -18,12 +18,12 @@ from fastapi.routing import APIRoute
 
 from api.context import context_of
 from api.hosts import LOCAL, is_address, name_of
+from api.peer import peer_of
 from api.principal import Permission, Principal
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 ATTRIBUTE = "__manta_policy__"
 OPEN_LOCALLY = "__manta_local__"
-FORWARDING = {b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"}
 LOOPBACK = {"127.0.0.1", "::1"}
 
 
@@ -99,11 +99,11 @@ class GuardedRoute(APIRoute):
 
 def is_local(scope: MutableMapping[str, Any]) -> bool:
     """The peer is this machine, calls it by an address or `localhost`, and no proxy stands between."""
-    client = scope.get("client")
-    if client is None or client[0] not in LOOPBACK:
+    peer = peer_of(scope, ())
+    if not peer.direct or peer.address not in LOOPBACK:
         return False
     host = name_of(dict(scope["headers"]).get(b"host", b""))
-    return (host == LOCAL or is_address(host)) and not any(name in FORWARDING for name, _ in scope["headers"])
+    return host == LOCAL or is_address(host)
 
 
 def _marked(permission: Permission | None) -> Callable[[Endpoint], Endpoint]:

@@ -67,7 +67,7 @@ def identity_services(cluster: Cluster, database: Database) -> IdentityServices:
     general, identity = configuration.general_settings, configuration.identity
     tokens = AccessTokens(cluster.tokens(), identity.access_token_s)
     hasher, throttle, sessions = Hasher(), Throttle(database), Sessions(database, tokens, identity)
-    site = str(general.public_url or f"http://{general.host}:{general.port}")
+    site = str(general.public_url or f"{general.scheme}://{general.host}:{general.port}")
     mailer = Mailer(identity.smtp, site) if identity.smtp is not None else None
     return IdentityServices(
         doorkeeper=Doorkeeper(database, tokens),

@@ -63,8 +63,9 @@ REFUSED: Mapping[str, Refusal] = {
     **_same("api_key", _OWN_SERVER, "make keys with 'manta keys create'"),
     **_same("root_path middleware", _OWN_SERVER, "put a proxy in front and set 'general_settings.public_url'"),
     **_same("ssl_keyfile ssl_certfile ssl_ca_certs ssl_cert_reqs ssl_ciphers enable_ssl_refresh", _OWN_SERVER,
-            "end TLS at a proxy in front"),
-    **_same("allow_credentials allowed_origins allowed_methods allowed_headers", _OWN_SERVER, "leave it out"),
+            "set 'general_settings.tls_cert' and 'general_settings.tls_key'"),
+    **_same("allowed_origins", _OWN_SERVER, "set 'general_settings.allowed_origins'"),
+    **_same("allow_credentials allowed_methods allowed_headers", _OWN_SERVER, "leave it out"),
     **_same("uvicorn_log_level disable_uvicorn_access_log disable_access_log_for_endpoints log_config_file "
             "log_error_stack", _OWN_SERVER, "set 'general_settings.log_level'"),
     **_same("enable_request_id_headers", "every answer carries x-request-id already", "leave it out"),

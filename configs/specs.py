@@ -22,7 +22,7 @@ from configs.faults import Fault, refuse
 from configs.frozen import FrozenDict, freeze, thaw
 from configs.identity_specs import IdentitySpec
 from configs.privacy_specs import PrivacySpec
-from configs.spec import LocalPath, Origin, Spec
+from configs.spec import LocalPath, Network, Origin, SharedPath, Spec
 from configs.wording import sentence
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -236,7 +236,27 @@ class GeneralSettings(Spec):
     )
     public_url: Origin | None = Field(None, description="how clients outside reach it, without a path")
     allowed_hosts: tuple[str, ...] = Field((), description="further host names that requests may name")
+    allowed_origins: tuple[Origin, ...] = Field((), description="other sites whose pages may call it (CORS)")
+    trusted_proxies: tuple[Network, ...] = Field(
+        (), description="networks of proxies in front; what they forward about a client counts"
+    )
+    tls_cert: SharedPath | None = Field(
+        None, description="certificate with its chain (PEM) to answer over TLS; read again when it changes"
+    )
+    tls_key: SharedPath | None = Field(None, description="the certificate's private key (PEM), closed to others")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line logged")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            missing = "tls_key" if self.tls_key is None else "tls_cert"
+            refuse([Fault((missing,), "'tls_cert' and 'tls_key' go together")])
+        return self
+
+    @property
+    def scheme(self) -> Literal["http", "https"]:
+        """What the front port speaks."""
+        return "http" if self.tls_cert is None else "https"
 
 
 class Configuration(Spec):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ import orjson
 
 from api.cli.installation import Installation
 from api.keys import key_of
+from api.tls import pinned
 from configs import secretfiles
 from configs.errors import ConfigurationError, Internal, MantaError, TimedOut, Unavailable
 
@@ -18,16 +20,22 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class Client:
-    """One server and one key."""
+    """One server and one key. `certificate`: what a server on this machine shows, whatever name it is for."""
 
-    def __init__(self, url: str, key: str | None) -> None:
+    def __init__(self, url: str, key: str | None, certificate: Path | None = None) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self.key = key
         headers = {"authorization": f"Bearer {key}"} if key else {}
         with self._faults():
             self.is_local = httpx2.URL(self.url).host in LOOPBACK
-            trust = not self.is_local
-            self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, trust_env=trust)
+            known = certificate if self.is_local and self.url.startswith("https:") else None
+            self._http = httpx2.Client(
+                base_url=self.url,
+                headers=headers,
+                timeout=TIMEOUT_S,
+                trust_env=not self.is_local,
+                verify=pinned(known) if known is not None else True,
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +97,9 @@ class Client:
         try:
             yield
         except httpx2.ConnectError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                msg = f"the certificate of {self.url} is not trusted: {_distrust(error)}"
+                raise Unavailable(msg) from error
             msg = f"nothing answers at {self.url}: is it running? `manta status` tells, `manta serve` starts it"
             raise Unavailable(msg) from error
         except httpx2.TimeoutException as error:
@@ -111,9 +122,9 @@ def connect(installation: Installation, url: str | None = None, key: str | None 
     if named:
         if key is None:
             raise ConfigurationError(f"a key for {named} is missing: set MANTA_API_KEY (`manta keys create` makes one)")
-        return Client(named, key)
+        return Client(named, key, installation.catalog.configuration.general_settings.tls_cert)
     running = installation.running()
-    return Client(running.url, key or operator_key(installation)) if running else None
+    return Client(running.url, key or operator_key(installation), running.certificate) if running else None
 
 
 def require(installation: Installation, url: str | None = None, key: str | None = None) -> Client:
@@ -136,6 +147,12 @@ def operator_key(installation: Installation) -> str:
         ConfigurationError: the data directory belongs to somebody else.
     """
     return key_of(secretfiles.read_or_make(installation.layout.secrets, "operator_key", 32))
+
+
+def _distrust(error: httpx2.ConnectError) -> str:
+    if "expired" in str(error):
+        return "it has expired; renew it"
+    return "its authority is unknown here (SSL_CERT_FILE may name it), or it is for another name"
 
 
 def _refuse(response: httpx2.Response) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -14,6 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from api.launcher.parts import Part, Parts
+from api.tls import pinned
 
 POLL_S = 0.5
 SETTLED = {"ready", "asleep", "failed"}
@@ -123,10 +125,11 @@ def make_display() -> Display:
     return Moving(console) if console.is_terminal else Lines(console)
 
 
-async def follow_models(url: str, key: str, parts: Parts, display: Display) -> None:
+async def follow_models(url: str, key: str, parts: Parts, display: Display, certificate: Path | None = None) -> None:
     """Show the models' phases until each is up or failed; `key` may ask why."""
     told: set[str] = set()
-    async with httpx2.AsyncClient(timeout=5.0, trust_env=False) as client:
+    verify = pinned(certificate) if certificate is not None else True
+    async with httpx2.AsyncClient(timeout=5.0, trust_env=False, verify=verify) as client:
         while True:
             models = await _states(client, url)
             for name, state in models.items():

@@ -21,6 +21,8 @@ class Running:
     pid: int
     url: str
     command: str
+    certificate: Path | None = None
+    """What it shows when its address is https."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,10 @@ class Installation:
         if holder is None or holder.port is None:  # commands that hold it for a moment have no port
             return None
         told = _state(self.layout)
-        url = told["url"] if told.get("pid") == holder.pid else f"http://127.0.0.1:{holder.port}"
-        return Running(holder.pid, url, holder.command)
+        if told.get("pid") != holder.pid:
+            return Running(holder.pid, f"http://127.0.0.1:{holder.port}", holder.command)
+        certificate = told.get("certificate")
+        return Running(holder.pid, told["url"], holder.command, Path(certificate) if certificate else None)
 
     def require_running(self) -> Running:
         """The stack that runs.
@@ -72,15 +76,16 @@ class Installation:
         return running
 
 
-def reachable_url(host: str, port: int) -> str:
+def reachable_url(host: str, port: int, scheme: str = "http") -> str:
     """The address by which this machine reaches what listens on `host`."""
     name = UNSPECIFIC.get(host) or (f"[{host}]" if ":" in host else host)
-    return f"http://{name}:{port}"
+    return f"{scheme}://{name}:{port}"
 
 
-def announce(layout: Layout, pid: int, url: str) -> None:
+def announce(layout: Layout, pid: int, url: str, certificate: Path | None = None) -> None:
     """What `running` reads."""
-    layout.state.write_bytes(orjson.dumps({"pid": pid, "url": url}))
+    shown = str(certificate) if certificate else None
+    layout.state.write_bytes(orjson.dumps({"pid": pid, "url": url, "certificate": shown}))
 
 
 def _state(layout: Layout) -> dict[str, Any]:

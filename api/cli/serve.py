@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ from api.launcher.parts import Parts
 from api.launcher.port_keeper import PortKeeper
 from api.launcher.welcome import first_admin_link
 from api.port import bind
+from api.tls import FrontTls
 from configs import arguments as command_line
 from configs import telemetry
 from configs.catalog import Catalog, load
@@ -91,17 +93,19 @@ def flags(words: list[str]) -> dict[str, Any]:
 
 async def run(catalog: Catalog, layout: Layout, hold: Hold) -> None:
     """One run, from the port to the last process."""
+    general = catalog.configuration.general_settings
+    tls = FrontTls.of(general)
     listener = listen(catalog)
-    url = reachable_url(catalog.configuration.general_settings.host, listener.getsockname()[1])
+    url = reachable_url(general.host, listener.getsockname()[1], general.scheme)
     hold.announce(listener.getsockname()[1])
-    announce(layout, os.getpid(), url)
+    announce(layout, os.getpid(), url, general.tls_cert)
     with make_display() as display:
         parts = Parts(display.changed)
-        keeper = PortKeeper(listener, parts.as_json)
+        keeper = PortKeeper(listener, parts.as_json, tls)
         launcher = Launcher(catalog, layout, keeper, parts)
         stop = watch_signals(keeper)
         await keeper.open(layout.port_socket)
-        starting = asyncio.create_task(launch(launcher, display, layout, url))
+        starting = asyncio.create_task(launch(launcher, display, layout, url, general.tls_cert))
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -129,12 +133,14 @@ def watch_signals(keeper: PortKeeper) -> asyncio.Event:
     return stop
 
 
-async def launch(launcher: Launcher, display: Display, layout: Layout, url: str) -> None:
+async def launch(
+    launcher: Launcher, display: Display, layout: Layout, url: str, certificate: Path | None = None
+) -> None:
     """Start, then show how the models come up."""
     await launcher.start()
     key = key_of(layout.secret("operator_key"))
     display.say(f"Manta answers on {url}/v1 with the key {key}")
-    await follow_models(url, key, launcher.parts, display)
+    await follow_models(url, key, launcher.parts, display, certificate)
     display.settle()
     display.ready(url, key)
     if link := first_admin_link(layout.secrets):

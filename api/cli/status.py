@@ -60,9 +60,9 @@ def _local(installation: Installation, running: Running) -> dict[str, Any]:
     found = processes.roles(installation.layout, running.pid)
     processes.watch(found)
     began = time.monotonic()
-    with Client(running.url, None) as client:
+    with Client(running.url, None, running.certificate) as client:
         report = _report(client)
-    with Client(running.url, operator_key(installation)) as client:
+    with Client(running.url, operator_key(installation), running.certificate) as client:
         report["models"] = _models(client, report["models"])
     time.sleep(max(0.0, processes.CPU_WINDOW_S - (time.monotonic() - began)))
     return {
@@ -77,12 +77,13 @@ def _local(installation: Installation, running: Running) -> dict[str, Any]:
 
 
 def _remote(installation: Installation, url: str, key: str | None) -> dict[str, Any]:
-    with Client(url, None) as client:
+    shown = installation.catalog.configuration.general_settings.tls_cert
+    with Client(url, None, shown) as client:
         report = _report(client)
     settings = installation.catalog.settings
     own = settings.manta_api_key.get_secret_value() if settings.manta_api_key else None
     if key or own:
-        with Client(url, key or own) as client:
+        with Client(url, key or own, shown) as client:
             report["models"] = _models(client, report["models"])
     return {"url": url, **report}
 

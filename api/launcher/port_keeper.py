@@ -2,7 +2,8 @@
 
 An ingress connects to `port.sock`, gets the listening socket (SCM_RIGHTS) and says "accepting"; from then on this side
 stops accepting. All share one queue of connections, so a connection that arrives while an ingress restarts waits for
-the next one and is not refused. When no ingress has been there for a while, this side answers again.
+the next one and is not refused. When no ingress has been there for a while, this side answers again. Where an ingress
+speaks TLS, so does this side, with the same certificate.
 """
 
 import asyncio
@@ -10,11 +11,14 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
+
+from api.tls import FrontTls
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +26,19 @@ GRACE_S = 20.0
 HEAD_BYTES = 16 * 1024
 HEAD_TIMEOUT_S = 5.0
 ALIVE = {"status": "alive"}
+GONE = (TimeoutError, ConnectionError, ssl.SSLError, asyncio.LimitOverrunError, asyncio.IncompleteReadError)
+"""How a client may leave or fail before it has its answer."""
 HEALTH_PATHS = {"/readyz", "/health", "/-/healthz"}
 
 
 class PortKeeper:
-    """Holds `listener`; `phases()` gives each part's state while no ingress answers."""
+    """Holds `listener`; `phases()` gives each part's state while no ingress answers. `tls`: None answers without."""
 
-    def __init__(self, listener: socket.socket, phases: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, listener: socket.socket, phases: Callable[[], dict[str, Any]], tls: FrontTls | None = None
+    ) -> None:
         self._listener = listener
+        self._tls = tls
         self._phases = phases
         self._lines: set[asyncio.StreamWriter] = set()
         self._accepting: set[asyncio.StreamWriter] = set()
@@ -68,7 +77,8 @@ class PortKeeper:
 
     async def _hand_over(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line: socket.socket = writer.get_extra_info("socket")
-        socket.send_fds(_duplicate(line), [b"port"], [self._listener.fileno()])
+        with _duplicate(line) as copy:
+            socket.send_fds(copy, [b"port"], [self._listener.fileno()])
         self._lines.add(writer)
         try:
             while word := await reader.readline():
@@ -97,6 +107,8 @@ class PortKeeper:
     def _answer_here(self) -> None:
         self._grace = None
         if not self._accepting and self._listener.fileno() >= 0:
+            if self._tls is not None:
+                self._tls.refresh()
             self._loop.add_reader(self._listener, self._accept)
 
     def _stop_answering(self) -> None:
@@ -115,13 +127,22 @@ class PortKeeper:
             task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, connection: socket.socket) -> None:
-        with contextlib.suppress(TimeoutError, ConnectionError, asyncio.LimitOverrunError, asyncio.IncompleteReadError):
-            reader, writer = await asyncio.open_connection(sock=connection, limit=HEAD_BYTES)
+        with contextlib.suppress(*GONE):
+            reader, writer = await self._opened(connection)
             async with asyncio.timeout(HEAD_TIMEOUT_S):
                 head = await reader.readuntil(b"\r\n\r\n")
                 writer.write(self._reply(head))
                 await writer.drain()
             writer.close()
+
+    async def _opened(self, connection: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader = asyncio.StreamReader(limit=HEAD_BYTES, loop=self._loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=self._loop)
+        context, patience_s = (self._tls.context, HEAD_TIMEOUT_S) if self._tls is not None else (None, None)
+        transport, _ = await self._loop.connect_accepted_socket(
+            lambda: protocol, connection, ssl=context, ssl_handshake_timeout=patience_s
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
 
     def _reply(self, head: bytes) -> bytes:
         parts = head.split(b" ", 2)

@@ -11,7 +11,6 @@ from api.context import Context, context_of
 from api.db.session import Database
 from api.doorkeeper import Doorkeeper
 from api.gate import Gate
-from api.hosts import Hosts
 from api.policy import check_guarded, guarded_router, is_local, local_or, public, requires
 from api.principal import EVERYTHING, GRANTABLE, OF_THE_INSTALLATION, PERSONAL, Permission, Principal
 from configs.specs import GeneralSettings, IngressSpec
@@ -52,7 +51,7 @@ def site(database: Database) -> Gate:
     app.include_router(router)
     errors.install(app)
     check_guarded(app)
-    return Gate(app, IngressSpec(), Hosts.of(GeneralSettings(host="0.0.0.0")), ROUTED.append)
+    return Gate(app, IngressSpec(), GeneralSettings(host="0.0.0.0"), ROUTED.append)
 
 
 @pytest.fixture
@@ -137,7 +136,9 @@ async def test_this_machine_needs_no_key_where_that_is_enough(front: Served, dat
     assert (await get(front, "/metrics", host="localhost:9")).status_code == 200
 
 
-@pytest.mark.parametrize("header", ["forwarded", "x_forwarded_for", "X_Real_IP", "via"])
+@pytest.mark.parametrize(
+    "header", ["forwarded", "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "X_Real_IP", "via"]
+)
 async def test_who_comes_through_a_proxy_needs_a_key(front: Served, database: Database, header: str) -> None:
     made = await kept_key(database, "metrics:read")
     assert (await get(front, "/metrics", **{header: "127.0.0.1"})).status_code == 401
@@ -155,7 +156,7 @@ def test_peers_elsewhere_are_not_local(client: tuple[str, int] | None) -> None:
 
 
 def test_peers_here_are_local() -> None:
-    for address in ("127.0.0.1", "::1"):
+    for address in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
         assert is_local({"client": (address, 1), "headers": [(b"host", b"[::1]:8000")]})
 
 

@@ -103,7 +103,8 @@ async def served(folder: Path) -> AsyncIterator[tuple[Events, int]]:
 
 def request(body: bytes, length: int | None = None) -> bytes:
     size = len(body) if length is None else length
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: manta.example.com\r\ncontent-length: {size}\r\n\r\n"
+    head = "POST /v1/chat/completions HTTP/1.1\r\nhost: manta.example.com:8080\r\nforwarded: for=192.0.2.1\r\n"
+    head += f"x-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: https\r\ncontent-length: {size}\r\n\r\n"
     return head.encode() + body
 
 
@@ -120,8 +121,10 @@ async def test_events_pass_one_by_one_and_a_client_that_leaves_is_noticed(data_r
             events.next_event.put_nowait(event)
             assert await reader.readuntil(event)
         assert events.head["request"] == "POST /v1/chat/completions HTTP/1.1"
-        assert events.head["host"] == "manta.example.com"
-        assert events.head["x-forwarded-for"] == "127.0.0.1"
+        assert events.head["host"] == "manta.example.com:8080"
+        assert events.head["x-forwarded-for"] == "192.0.2.1, 127.0.0.1"
+        assert events.head["x-forwarded-proto"] == "http"
+        assert "forwarded" not in events.head
         assert "connection" not in events.head
         assert not events.left.is_set()
         writer.close()

@@ -14,6 +14,7 @@ from api.port import bind
 from configs.specs import GeneralSettings
 
 TIMEOUT_S = 2.0
+NO_TLS = "set --tls-cert and --tls-key, or put TLS in front (docs/transport.md)"
 GRPC_METHOD = "/ray.serve.ASGIService/HandleRequest"
 """What each Serve replica has; an unknown method is refused by its name and not by its token."""
 REFUSALS = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
@@ -27,7 +28,11 @@ def check(installation: Installation, running: Running | None) -> Iterator[Findi
         return
     found = processes.roles(installation.layout, running.pid)
     for role, pid, address, port in _once(processes.listening(found)):
-        yield _listener(role, pid, address, port, front=f":{port}" == running.url[running.url.rindex(":") :])
+        front = f":{port}" == running.url[running.url.rindex(":") :]
+        if front and running.certificate is not None and not is_loopback(address):
+            yield ok("listens", f"{address}:{port} {role} (pid {pid}), reached from elsewhere, over TLS")
+        else:
+            yield _listener(role, pid, address, port, front=front)
 
 
 def _front(general: GeneralSettings) -> Finding:
@@ -39,7 +44,9 @@ def _front(general: GeneralSettings) -> Finding:
             return fail("port", f"{where} is in use", "stop what listens there, or choose another with --port")
         return fail("port", f"{where} cannot be used: {error.strerror}", "choose another --host or --port")
     if not is_loopback(general.host):
-        return warn("port", f"{where} is free, and reached from elsewhere", "put TLS in front (k8s/nginx.conf)")
+        if general.tls_cert is not None:
+            return ok("port", f"{where} is free, and reached from elsewhere, over TLS")
+        return warn("port", f"{where} is free, and reached from elsewhere", NO_TLS)
     return ok("port", f"{where} is free, and reached from this machine only")
 
 
@@ -48,7 +55,7 @@ def _listener(role: str, pid: int, address: str, port: int, *, front: bool) -> F
     what = f"{where} {role} (pid {pid})"
     if is_loopback(address):
         return ok("listens", f"{what}, this machine only")
-    fix = "put TLS in front (k8s/nginx.conf)" if front else f"close port {port} in the firewall"
+    fix = NO_TLS if front else f"close port {port} in the firewall"
     return warn("listens", f"{what}, reached from elsewhere; what answers there: {probe(address, port)}", fix)
 
 

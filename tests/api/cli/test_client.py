@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from fastapi.responses import PlainTextResponse
 from api.cli import client as module
 from api.cli.client import Client, Refusal
 from configs.errors import ConfigurationError, TimedOut, Unavailable
+from tests.fixtures.certificates import write_pair
 from tests.fixtures.gated import gated, unobserved
 from tests.fixtures.servers import Served, served
 from tests.fixtures.stack import free_port
@@ -141,3 +143,35 @@ async def test_what_is_no_address_is_told(url: str) -> None:
 def test_proxies_are_for_servers_elsewhere_only(url: str, local: bool) -> None:
     with Client(url, None) as client:
         assert client.is_local == local
+
+
+async def test_this_machines_own_certificate_is_known_whatever_name_it_is_for(tmp_path: Path) -> None:
+    pair = write_pair(tmp_path)
+    async with served(gated(unobserved), pair) as front:
+
+        def ask_with(certificate: Path | None) -> Any:
+            with Client(front.url, "sk-1", certificate) as client:
+                return client.get("/number/7")
+
+        assert await asyncio.to_thread(ask_with, pair.certificate) == {"number": 7}
+        (tmp_path / "other").mkdir()
+        for unknown in (None, write_pair(tmp_path / "other").certificate):
+            with pytest.raises(Unavailable, match="is not trusted: its authority is unknown"):
+                await asyncio.to_thread(ask_with, unknown)
+
+
+async def test_a_certificate_that_has_expired_is_told(tmp_path: Path) -> None:
+    pair = write_pair(tmp_path, days=-1)
+    async with served(gated(unobserved), pair) as front:
+
+        def ask_it() -> Any:
+            with Client(front.url, "sk-1", pair.certificate) as client:
+                return client.get("/number/7")
+
+        with pytest.raises(Unavailable, match="it has expired"):
+            await asyncio.to_thread(ask_it)
+
+
+async def test_a_server_elsewhere_is_not_trusted_for_a_local_certificate(tmp_path: Path) -> None:
+    with Client("https://a.example.com", "sk-1", tmp_path / "not there") as client:
+        assert not client.is_local
