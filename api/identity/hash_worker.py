@@ -1,62 +1,81 @@
-"""Hash passwords, one after another, at the lowest priority: `python -m api.identity.hash_worker FD`.
+"""Hash passwords, one after another, at a low priority: `python -m api.identity.hash_worker FD`.
 
-A hash takes 64 MiB and a seventh of a second of a core by design; here that disturbs no answer that streams. Frames on
-the socket FD are a length (4 bytes) and JSON: ["hash", password] or ["verify", password, stored]; answers are
-[hash] or [ok, new hash or null].
+A hash takes 64 MiB and a seventh of a second of a core by design; here that disturbs no answer that streams. Questions
+on the socket FD are ["hash", password] or ["verify", password, stored]; answers are [hash] or [ok, new hash or null].
 """
 
 import os
 import resource
-import socket
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-import orjson
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
-LOWEST = 19
+from configs.frames import Line
+
+NICENESS = 10
+"""A tenth of a core beside one busy program; at 19 it is a seventieth, and where it is always busy nobody gets in."""
+NOBODYS = "$argon2id$v=19$m=65536,t=3,p=4$" + "A" * 22 + "$" + "A" * 43
+"""Stands for the hash of an account that is not there, and costs what today's hashes cost."""
 BCRYPT_BYTES = 72
-BCRYPT = ("$2a$", "$2b$", "$2y$")
+MEMORY_BYTES = 2**30
 
 
 def main() -> None:
     """Answer until the other side closes."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(LOWEST)
-    hashes = PasswordHash((Argon2Hasher(), BcryptHasher()))
-    dummy = hashes.hash(os.urandom(16).hex())
-    line = socket.socket(fileno=int(sys.argv[1]))
-    with line.makefile("rwb") as stream:
-        while len(head := stream.read(4)) == 4:  # noqa: PLR2004
-            question = orjson.loads(stream.read(int.from_bytes(head, "big")))
-            body = orjson.dumps(answer(hashes, dummy, question))
-            stream.write(len(body).to_bytes(4, "big") + body)
-            stream.flush()
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    give_way()
+    passwords = Passwords()
+    line = Line(int(sys.argv[1]))
+    for question in line.questions():
+        line.answer(answer(passwords, *question))
 
 
-def answer(hashes: PasswordHash, dummy: str, question: list[Any]) -> list[Any]:
-    """What one question gets. An account that is not there costs as much as one that is."""
-    kind, password, *stored = question
-    if kind == "hash":
-        return [hashes.hash(password)]
-    known = stored[0]
-    try:
-        ok, better = hashes.verify_and_update(fitting(password, known or dummy), known or dummy)
-    except (UnknownHashError, ValueError):
-        return [False, None]
-    if not ok or known is None:
-        return [False, None]
-    return [True, hashes.hash(password) if better is not None else None]
+def give_way() -> None:
+    """Let others go first.
+
+    Where the kernel groups processes by session (sched(7), "autogroup"), a nice value counts within one session only,
+    and this process has one of its own: there the group itself has to be nice.
+    """
+    os.nice(NICENESS)
+    with suppress(OSError):  # a kernel without such groups, or one that was asked a moment ago
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
-def fitting(password: str, stored: str) -> str:
-    """bcrypt never read more than 72 bytes, and its library now refuses more."""
-    if not stored.startswith(BCRYPT):
-        return password
-    return password.encode()[:BCRYPT_BYTES].decode("utf-8", "ignore")
+class Passwords:
+    """Argon2id for what is new (pwdlib's parameters, those of RFC 9106's second choice); bcrypt is read as well."""
+
+    def __init__(self) -> None:
+        self._argon2 = Argon2Hasher()
+        self._all = PasswordHash((self._argon2, BcryptHasher()))
+
+    def hash(self, password: str) -> str:
+        """An Argon2id hash."""
+        return self._argon2.hash(password)
+
+    def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+        """Whether it fits, and a new hash where the stored one is weaker. Nobody's password costs as much as any."""
+        known = stored if stored is not None else NOBODYS
+        bcrypt = BcryptHasher.identify(known)
+        try:
+            # bcrypt never read more than 72 bytes, and its library now refuses more
+            ok = self._all.verify(password.encode()[:BCRYPT_BYTES] if bcrypt else password, known)
+        except (UnknownHashError, ValueError):
+            ok = False
+        if not ok or stored is None:
+            return False, None
+        return True, self.hash(password) if bcrypt or self._argon2.check_needs_rehash(stored) else None
+
+
+def answer(passwords: Passwords, kind: str, password: str, stored: str | None = None) -> list[Any]:
+    """What one question gets."""
+    return [passwords.hash(password)] if kind == "hash" else list(passwords.verify(password, stored))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
 """Compile grammars, one after another, in a process with limits: `python -m models.chat.grammar.checker FD`.
 
 xgrammar's parsers recurse on the stack: one pattern of 60,000 parentheses ends the process that compiles it. Here it
-ends this one. Frames on the socket FD are a length (4 bytes) and JSON; the first one is the tokenizer's description,
-then each is [kind, text], answered by true or false.
+ends this one. The first question on the socket FD is the tokenizer's description, then each is [kind, text], answered
+by true or false.
 """
 
 import logging
 import os
 import resource
-import socket
 import sys
 from typing import Any
 
-import orjson
 import xgrammar
+
+from configs.frames import Line
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +25,14 @@ def main() -> None:
     """Answer until the other side closes."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    line = socket.socket(fileno=int(sys.argv[1]))
-    with line.makefile("rwb") as stream:
-        info = xgrammar.TokenizerInfo.deserialize_json((read(stream) or b"").decode())
-        compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
-        write(stream, True)
-        while (frame := read(stream)) is not None:
-            allow_cpu(CPU_S)
-            write(stream, compiles(compiler, *orjson.loads(frame)))
+    line = Line(int(sys.argv[1]))
+    questions = line.questions()
+    info = xgrammar.TokenizerInfo.deserialize_json(next(questions))
+    compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
+    line.answer(True)
+    for kind, text in questions:
+        allow_cpu(CPU_S)
+        line.answer(compiles(compiler, kind, text))
 
 
 def compiles(compiler: Any, kind: str, text: str) -> bool:
@@ -65,19 +65,6 @@ def allow_cpu(seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(used.ru_utime + used.ru_stime) + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-
-
-def read(stream: Any) -> bytes | None:
-    """One frame, None at the end."""
-    head = stream.read(4)
-    return stream.read(int.from_bytes(head, "big")) if len(head) == 4 else None  # noqa: PLR2004
-
-
-def write(stream: Any, answer: bool) -> None:
-    """One frame."""
-    body = orjson.dumps(answer)
-    stream.write(len(body).to_bytes(4, "big") + body)
-    stream.flush()
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import argon2
 import bcrypt
 import psutil
 import pytest
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from api.identity import hasher as module
-from api.identity.hasher import Hasher, prepared
-from configs.errors import Overloaded
+from api.identity.hash_worker import NICENESS, NOBODYS
+from api.identity.hasher import Hasher, Verdict, prepared
+from configs import respondent
+from configs.errors import Overloaded, Unavailable
 
 
 @pytest.fixture
@@ -38,23 +42,75 @@ async def test_bcrypt_fits_and_is_replaced(hasher: Hasher) -> None:
         assert (await hasher.verify(password, verdict.new_hash)).ok
 
 
+async def test_a_bcrypt_hash_of_a_letter_cut_in_two_fits(hasher: Hasher) -> None:
+    password = "p" * 71 + "é" * 10
+    old = bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4)).decode()
+    verdict = await hasher.verify(password, old)
+    assert verdict.new_hash is not None
+    assert not (await hasher.verify("p" * 71, verdict.new_hash)).ok  # the new hash is of the whole
+
+
+async def test_a_weaker_argon2_hash_is_replaced_and_one_of_today_is_kept(hasher: Hasher) -> None:
+    weak = argon2.PasswordHasher(time_cost=1, memory_cost=1024).hash("right password")
+    assert (await hasher.verify("wrong password", weak)).new_hash is None
+    new = (await hasher.verify("right password", weak)).new_hash
+    assert new is not None
+    assert await hasher.verify("right password", new) == Verdict(ok=True, new_hash=None)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    ["", "$argon2id$", "$2b$12$short", "$2x$04$" + "a" * 53, "$argon2id$v=19$m=9999999999,t=1,p=1$YWFhYWFhYWE$YWFhYQ"],
+)
+async def test_what_is_no_hash_fits_nothing(hasher: Hasher, stored: str) -> None:
+    assert await hasher.verify("a password", stored) == Verdict(ok=False, new_hash=None)
+    assert (await hasher.hash("a password")).startswith("$argon2id$")
+
+
 async def test_its_process_is_nice_and_comes_back(hasher: Hasher) -> None:
     await hasher.hash("one")
-    assert hasher._child is not None
-    process = psutil.Process(hasher._child.pid)
-    assert process.nice() == 19
+    process = psutil.Process(hasher.process.pid)
+    assert process.nice() == NICENESS
+    assert group_niceness(process.pid) in (None, NICENESS)
     process.kill()
     assert (await hasher.hash("two")).startswith("$argon2id$")
-    hasher._end_idle()
-    assert hasher._child is None
 
 
-async def test_a_cancelled_question_is_answered_to_nobody(hasher: Hasher) -> None:
+def group_niceness(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+    except FileNotFoundError:
+        return None
+
+
+async def test_its_process_ends_when_nobody_asks(hasher: Hasher) -> None:
+    await hasher.hash("one")
+    hasher.process.end_idle()
+    assert hasher.process.pid is None
+
+
+async def test_who_stops_waiting_gets_no_answer_and_costs_no_process(hasher: Hasher) -> None:
     stored = await hasher.hash("right")
-    task = asyncio.create_task(hasher.verify("right", stored))
-    await asyncio.sleep(0.01)
-    task.cancel()
+    before = hasher.process.pid
+    for _ in range(5):
+        task = asyncio.create_task(hasher.verify("right", stored))
+        await asyncio.sleep(0.01)
+        task.cancel()
     assert not (await hasher.verify("wrong", stored)).ok
+    assert hasher.process.pid == before
+
+
+async def test_a_process_that_hangs_is_waited_for_no_longer_than_allowed(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hasher.hash("one")
+    psutil.Process(hasher.process.pid).suspend()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "DEADLINE_S", 0.3)
+        patch.setattr(respondent, "ANSWER_TIMEOUT_S", 0.3)
+        results = await asyncio.gather(*(hasher.hash("x") for _ in range(3)), return_exceptions=True)
+        assert all(isinstance(result, Unavailable) for result in results)
+    assert (await hasher.hash("two")).startswith("$argon2id$")
 
 
 async def test_the_queue_is_bounded(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,5 +119,11 @@ async def test_the_queue_is_bounded(hasher: Hasher, monkeypatch: pytest.MonkeyPa
     assert sum(isinstance(result, Overloaded) for result in results) == 2
 
 
+def test_nobodys_hash_costs_what_todays_cost() -> None:
+    assert not Argon2Hasher().check_needs_rehash(NOBODYS)
+    assert Argon2Hasher.identify(NOBODYS)
+
+
 def test_texts_are_composed() -> None:
     assert prepared("e\u0301") == "é"
+    assert prepared("a\u00a0b\u3000c") == "a b c"
