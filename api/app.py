@@ -20,8 +20,10 @@ from api.routes import (
     models,
     organization,
     pages,
+    passkeys,
     privacy,
     teams,
+    two_factor,
     users,
 )
 from api.services import Services
@@ -35,6 +37,8 @@ ROUTERS = tuple(
         models,
         keys,
         auth,
+        two_factor,
+        passkeys,
         users,
         organization,
         teams,

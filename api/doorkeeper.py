@@ -22,7 +22,7 @@ from api.keys import PREFIX, digest_of
 from api.principal import Permission, Principal
 from api.roles import narrowed, permissions_of
 from api.scope import Scope
-from configs.errors import Forbidden, TwoFactorSetupRequired, Unauthorized, Unavailable
+from configs.errors import Forbidden, SecondFactorMissing, TwoFactorSetupRequired, Unauthorized, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ MAX_KEY_BYTES = 512
 MAX_KNOWN = 100_000
 KEY = PREFIX.encode()
 INVALID = "This API key is not valid. `manta keys create` makes one."
+SECOND_FACTORS = frozenset({"totp", "recovery_code", "passkey"})
+"""Ways to prove a session that show more than a password; a passkey is both factors."""
+NOT_SHOWN = "Show your second factor first: send a code to /api/auth/totp/verify, or sign in with a passkey."
 ENDED = "This session has ended: sign in again."
 
 
@@ -190,12 +193,14 @@ def principal_of_session(found: dict[str, Any] | None) -> Principal | None:
     """What `find_login` told of a session, as who may do what; None when it is over."""
     if found is None or found["ended"] or found["status"] != "active" or found["role"] is None:
         return None
+    has, shown = found["two_factor"], not SECOND_FACTORS.isdisjoint(found["methods"])
     return Principal(
         found["organization_id"],
         permissions_of(found["role"], found["role_permissions"]),
         user_id=found["user_id"],
         session_id=found["session_id"],
-        needs_second_factor=found["two_factor_required"] and not found["two_factor"],
+        needs_second_factor=(found["two_factor_required"] or found["totp"]) and not (has and shown),
+        has_second_factor=has,
     )
 
 
@@ -207,6 +212,8 @@ def check(principal: Principal, permission: Permission) -> Principal:
     """
     if principal.may(permission):
         return principal
+    if principal.needs_second_factor and principal.has_second_factor:
+        raise SecondFactorMissing(NOT_SHOWN)
     if principal.needs_second_factor:
         raise TwoFactorSetupRequired("Your role asks for a second factor: set one up at /api/auth/totp first.")
     raise Forbidden(f"This key may not do that: it lacks the permission {permission.value!r}.")

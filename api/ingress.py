@@ -135,7 +135,7 @@ async def build_services(cluster: Cluster) -> Services:
         readiness=Readiness(
             database, cluster.redis_url.get_secret_value(), search=cluster.configuration.search.enabled
         ),
-        **identity_services(cluster, database),
+        **identity_services(cluster, database, vault),
     )
 
 

@@ -53,7 +53,8 @@ class Principal:
     models: frozenset[str] | None = None
     """The names it may call; None is all."""
     needs_second_factor: bool = False
-    """Its role demands one, and it has none yet: it may only reach its own account."""
+    """Its role demands one and it has none yet, or this session did not show it: it may only reach its own account."""
+    has_second_factor: bool = False
 
     @property
     def scope(self) -> Scope:

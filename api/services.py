@@ -15,6 +15,9 @@ from api.identity.mailer import Mailer
 from api.identity.sessions import Sessions
 from api.identity.throttle import Throttle
 from api.identity.tokens import AccessTokens
+from api.identity.two_factor.ceremonies import Passkeys
+from api.identity.two_factor.codes import Codes
+from api.identity.two_factor.enrolment import Enrolment
 from api.origins import Origins
 from api.outbox import Outbox
 from api.readiness import Readiness
@@ -38,6 +41,9 @@ class Services:
     throttle: Throttle
     sessions: Sessions
     accounts: Accounts
+    codes: Codes
+    enrolment: Enrolment
+    passkeys: Passkeys
     mailer: Mailer | None
     vault: Vault
     conversations: Conversations
@@ -58,10 +64,13 @@ class IdentityServices(TypedDict):
     throttle: Throttle
     sessions: Sessions
     accounts: Accounts
+    codes: Codes
+    enrolment: Enrolment
+    passkeys: Passkeys
     mailer: Mailer | None
 
 
-def identity_services(cluster: Cluster, database: Database) -> IdentityServices:
+def identity_services(cluster: Cluster, database: Database, vault: Vault) -> IdentityServices:
     """Everything about people, on this loop."""
     configuration = cluster.configuration
     general, identity = configuration.general_settings, configuration.identity
@@ -69,12 +78,17 @@ def identity_services(cluster: Cluster, database: Database) -> IdentityServices:
     hasher, throttle, sessions = Hasher(), Throttle(database), Sessions(database, tokens, identity)
     site = str(general.public_url or f"{general.scheme}://{general.host}:{general.port}")
     mailer = Mailer(identity.smtp, site) if identity.smtp is not None else None
+    codes = Codes(database, vault, throttle)
+    accounts = Accounts(database, hasher, sessions, throttle, codes, mailer)
     return IdentityServices(
         doorkeeper=Doorkeeper(database, tokens),
         origins=Origins.of(general),
         hasher=hasher,
         throttle=throttle,
         sessions=sessions,
-        accounts=Accounts(database, hasher, sessions, throttle, mailer),
+        accounts=accounts,
+        codes=codes,
+        enrolment=Enrolment(database, codes, accounts),
+        passkeys=Passkeys(database, accounts, general),
         mailer=mailer,
     )

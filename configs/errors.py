@@ -10,8 +10,11 @@
     +-- Unauthorized          no key, or a wrong one
     |   +-- PasskeySignInRefused    a passkey that opens nothing
     |   +-- TwoFactorRequired       the password is good, and a code is missing
+    |   +-- CodeSignInRefused       the password is good, and the code is not
     +-- Forbidden             a key that may not do this
     |   +-- TwoFactorSetupRequired  this role works with a second factor only
+    |   +-- SecondFactorMissing     this session did not show the second factor that there is
+    |   +-- ReauthenticationRequired    this act needs the password again
     +-- NotFound
     |   +-- ModelNotFound
     |   +-- RouteNotFound
@@ -125,6 +128,24 @@ class TwoFactorRequired(Unauthorized):
     """The password is right, and the account asks for a code as well."""
 
     code = "two_factor_required"
+
+
+class CodeSignInRefused(Unauthorized):
+    """The password is right, and the code is wrong, too old or used."""
+
+    code = "invalid_two_factor_code"
+
+
+class SecondFactorMissing(Forbidden):
+    """The caller has a second factor, and this session was begun without it."""
+
+    code = "two_factor_required"
+
+
+class ReauthenticationRequired(Forbidden):
+    """The session was proven too long ago for this act."""
+
+    code = "reauthentication_required"
 
 
 class TwoFactorSetupRequired(Forbidden):

@@ -64,6 +64,13 @@ async def touch(
     await session.execute(update(Session).where(Session.id == session_id).values(values))
 
 
+async def add_method(session: AsyncSession, session_id: str, method: str) -> None:
+    """The person proved themselves once more, in a session that goes on."""
+    methods = func.array_append(func.array_remove(Session.methods, method), method)
+    query = update(Session).where(Session.id == session_id, Session.ended_at.is_(None))
+    await session.execute(query.values(methods=methods, authenticated_at=func.now()))
+
+
 async def living(session: AsyncSession, user_id: str) -> list[Session]:
     """A person's sessions, the one used last first."""
     query = (

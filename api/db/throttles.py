@@ -7,8 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.tables import Throttle
 
-FAILED = text(
-    """
+_FAILED = """
     INSERT INTO throttles AS t (key, count, window_started_at) VALUES (:key, 1, now())
     ON CONFLICT (key) DO UPDATE SET
         count = CASE WHEN t.window_started_at < now() - make_interval(secs => :window) THEN 1 ELSE t.count + 1 END,
@@ -18,13 +17,20 @@ FAILED = text(
             AND t.window_started_at >= now() - make_interval(secs => :window)
             THEN now() + make_interval(secs => least(:longest, 2 ^ least(t.count + 1 - :allowed, 20))) END
     """
-)
+FAILED = text(_FAILED)
+TAKEN = text(_FAILED + " WHERE t.blocked_until IS NULL OR t.blocked_until <= now() RETURNING t.key")
 BLOCKED = text("SELECT extract(epoch FROM max(blocked_until) - now()) FROM throttles WHERE key = ANY(:keys)")
 
 
 async def failed(session: AsyncSession, key: bytes, *, allowed: int, window_s: float, longest_s: float) -> None:
     """Count a failure. From the `allowed`th of a window on, each blocks for twice as long: 1 s, 2 s ... `longest_s`."""
     await session.execute(FAILED, {"key": key, "allowed": allowed, "window": window_s, "longest": longest_s})
+
+
+async def take(session: AsyncSession, key: bytes, *, allowed: int, window_s: float, longest_s: float) -> bool:
+    """Count a failure before it is one, unless the key is blocked: of many guesses at once, no more get through."""
+    values = {"key": key, "allowed": allowed, "window": window_s, "longest": longest_s}
+    return (await session.execute(TAKEN, values)).one_or_none() is not None
 
 
 async def blocked_s(session: AsyncSession, keys: list[bytes]) -> float:

@@ -1,6 +1,5 @@
 """Accounts: made, entered, and their passwords changed. It knows no HTTP but the context of the request."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +11,18 @@ from api.db.notifications import notify
 from api.db.session import Database, Unit
 from api.identity.hasher import Hasher
 from api.identity.mailer import Mailer
+from api.identity.people import checked_email, scope_of
 from api.identity.registration import Rule
 from api.identity.secrets import digest_of, new_secret
 from api.identity.sessions import Sessions, SignedIn
 from api.identity.throttle import Throttle
+from api.identity.two_factor.codes import Codes
 from api.ids import new_id
 from api.privacy.documents import Document
 from api.roles import MEMBER, OWNER
 from api.scope import DEFAULT_ORGANIZATION, Scope
-from configs.errors import BadRequest, Forbidden, NotFound, TwoFactorRequired, Unauthorized
+from configs.errors import BadRequest, Forbidden, Unauthorized
 
-EMAIL = re.compile(r"[^@\s<>\"',;:\x00-\x1f\x7f]{1,64}@[^@\s<>\"',;:\x00-\x1f\x7f]{1,189}\Z")
 WRONG = "The e-mail address or the password is wrong."
 FIRST_ADMIN, VERIFY, RESET = "first_admin", "verify_email", "reset_password"
 LIVES_S = {FIRST_ADMIN: 7 * 86400.0, VERIFY: 86400.0, RESET: 3600.0}
@@ -46,12 +46,19 @@ class Accounts:
     """What people do with their accounts before and after they are known."""
 
     def __init__(
-        self, database: Database, hasher: Hasher, sessions: Sessions, throttle: Throttle, mailer: Mailer | None
+        self,
+        database: Database,
+        hasher: Hasher,
+        sessions: Sessions,
+        throttle: Throttle,
+        codes: Codes,
+        mailer: Mailer | None,
     ) -> None:
         self._database = database
         self._hasher = hasher
         self._sessions = sessions
         self._throttle = throttle
+        self._codes = codes
         self._mailer = mailer
 
     async def register(self, context: Context, newcomer: Newcomer, rule: Rule) -> SignedIn:
@@ -97,21 +104,29 @@ class Accounts:
         return signed_in
 
     async def login(
-        self, context: Context, email: str, password: str, user_agent: str, organization_id: str | None = None
+        self,
+        context: Context,
+        email: str,
+        password: str,
+        user_agent: str,
+        organization_id: str | None = None,
+        code: str | None = None,
     ) -> SignedIn:
-        """Sign in with a password. An unknown address takes as long as a wrong password, and says the same.
+        """Sign in with a password, and a code where the second factor is on.
+
+        An unknown address takes as long as a wrong password, and says the same.
 
         Raises:
             Unauthorized: one of the two is wrong.
-            TwoFactorRequired: both are right, and a code is missing (`api.identity.two_factor`).
+            TwoFactorRequired: both are right, and a code is missing.
+            CodeSignInRefused: both are right, and the code is not.
             Overloaded: too many wrong guesses.
         """
         person = await self.proven(context, email, password)
+        methods = ["password"]
         if person["totp"]:
-            raise TwoFactorRequired(
-                "Send the code of your authenticator app, or a recovery code, as `code`.", param="code"
-            )
-        return await self.enter(context, person, ["password"], user_agent, organization_id)
+            methods.append(await self._codes.prove(context, person, code))
+        return await self.enter(context, person, methods, user_agent, organization_id)
 
     async def proven(self, context: Context, email: str, password: str) -> dict[str, Any]:
         """The person whose password this is, as `find_login` tells it. Errors: see `login`."""
@@ -123,7 +138,8 @@ class Accounts:
         if person is None or not verdict.ok or person["status"] != "active" or not person["memberships"]:
             await self._refused(context, account, person)
             raise Unauthorized(WRONG)
-        await self._throttle.succeeded(account)
+        if not person["totp"]:  # else the code is guessed at as well
+            await self._throttle.succeeded(account)
         if verdict.new_hash is not None:
             async with self._database.unit(scope_of(person)) as unit:
                 await accounts.change(unit, person["user_id"], password_hash=verdict.new_hash)
@@ -276,39 +292,3 @@ async def link_of(unit: Unit, purpose: str, user_id: str, email: str) -> str:
     token, digest = new_secret()
     await accounts.add_token(unit, digest, purpose, user_id=user_id, email=email, lifetime_s=LIVES_S[purpose])
     return f"/welcome#{purpose}={token}"
-
-
-def scope_of(person: dict[str, Any], organization_id: str | None = None) -> Scope:
-    """A person in one of their organizations: the named one, else the first they joined.
-
-    Raises:
-        Forbidden: they are in none, or not in that one.
-    """
-    ids = [each["organization_id"] for each in person["memberships"]]
-    wanted = organization_id or (ids[0] if ids else None)
-    if wanted is None or wanted not in ids:
-        raise Forbidden("You are no member of that organization.")
-    return Scope(wanted, person["user_id"])
-
-
-def checked_email(text: str) -> str:
-    """An address in lower case.
-
-    Raises:
-        BadRequest: it is none.
-    """
-    email = text.strip().lower()
-    if not EMAIL.match(email):
-        raise BadRequest("This is no e-mail address.", param="email")
-    return email
-
-
-def require_user(person: dict[str, Any] | None) -> dict[str, Any]:
-    """A person who was found.
-
-    Raises:
-        NotFound: nobody was.
-    """
-    if person is None:
-        raise NotFound("There is no such user.", param="user_id")
-    return person

@@ -19,10 +19,12 @@ IPV6_PREFIX = 64
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many failures a window allows."""
+    """How many failures a window allows, and for how long the ones after them block at most."""
 
     name: str
     allowed: int
+    window_s: float = WINDOW_S
+    longest_s: float = LONGEST_S
 
 
 class Guessing(Enum):
@@ -30,6 +32,8 @@ class Guessing(Enum):
 
     ACCOUNT = Limit("account", 10)
     ADDRESS = Limit("address", 100)
+    CODE = Limit("code", 10, window_s=30 * 86400.0, longest_s=3600.0)
+    """Six digits are few, and who guesses at them knows the password: only a right one ends the count."""
 
 
 class Throttle:
@@ -58,9 +62,31 @@ class Throttle:
                     session,
                     key_of(guessing, value),
                     allowed=guessing.value.allowed,
-                    window_s=WINDOW_S,
-                    longest_s=LONGEST_S,
+                    window_s=guessing.value.window_s,
+                    longest_s=guessing.value.longest_s,
                 )
+
+    async def take_code(self, account: str, address: str) -> None:
+        """Let a guess at a code pass, and count it as wrong until `code_succeeded`.
+
+        Raises:
+            Overloaded: there were too many.
+        """
+        await self.check(account, address)
+        key, limit = key_of(Guessing.CODE, account), Guessing.CODE.value
+        async with self._database.unit() as session:
+            taken = await throttles.take(
+                session, key, allowed=limit.allowed, window_s=limit.window_s, longest_s=limit.longest_s
+            )
+            left_s = 0.0 if taken else await throttles.blocked_s(session, [key])
+        if not taken:
+            raise Overloaded("Too many wrong codes; wait before the next.", retry_after_s=max(left_s, 1.0))
+
+    async def code_succeeded(self, account: str) -> None:
+        """A code was right, after a password or in a session: forget all failures of the account."""
+        await self.succeeded(account)
+        async with self._database.unit() as session:
+            await throttles.forget(session, key_of(Guessing.CODE, account))
 
     async def succeeded(self, account: str) -> None:
         """Forget the account's failures; the address keeps its own, for it may be guessing at others."""

@@ -41,7 +41,12 @@ _table("refresh_tokens", id="session_id user_id", secret="digest", none="created
 _table("one_time_tokens", id="user_id", contact="email", secret="digest", none="purpose created_at expires_at used_at")  # noqa: S106
 _table("totp_secrets", id="user_id data_key_id", secret="secret", fact="confirmed_at created_at", none="last_step")  # noqa: S106
 _table("recovery_codes", id="user_id", secret="digest", none="used_at created_at")  # noqa: S106
-_table("passkeys", id="id user_id", secret="credential_id public_key sign_count", fact="name created_at last_used_at")  # noqa: S106
+_table(
+    "passkeys",
+    id="id user_id",
+    secret="credential_id user_handle public_key sign_count",  # noqa: S106
+    fact="name created_at last_used_at",
+)
 _table("ceremonies", secret="digest", none="kind payload created_at expires_at")  # noqa: S106
 _table("throttles", secret="key", none="count window_started_at blocked_until")  # noqa: S106
 _table("roles", id="organization_id", none="name permissions created_at")

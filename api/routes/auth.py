@@ -113,7 +113,9 @@ async def login(request: Request) -> Response:
     """Sign in with a password: an access token, and a cookie that renews it."""
     services, context = services_of(request), context_of(request.scope)
     asked = read(LoginRequest, context)
-    made = await services.accounts.login(context, asked.email, asked.password, agent_of(request), asked.organization_id)
+    made = await services.accounts.login(
+        context, asked.email, asked.password, agent_of(request), asked.organization_id, asked.code
+    )
     return signed_in(request, made)
 
 

@@ -16,8 +16,8 @@ from api.db import teams as team_queries
 from api.db.notifications import notify
 from api.db.session import Unit
 from api.documents import takes
-from api.identity.accounts import require_user
 from api.identity.members import check_change
+from api.identity.people import require_user
 from api.ids import new_id
 from api.pages import whole
 from api.policy import caller, guarded_router, public, requires

@@ -15,8 +15,8 @@ from api.db.notifications import notify
 from api.db.session import Unit
 from api.documents import takes
 from api.idempotency import REPLAYED, once
-from api.identity.accounts import checked_email
 from api.identity.members import check_change, check_role
+from api.identity.people import checked_email
 from api.identity.secrets import new_secret
 from api.ids import new_id
 from api.pages import After, Limit, page, whole

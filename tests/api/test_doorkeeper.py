@@ -7,11 +7,11 @@ import pytest
 from api import doorkeeper as module
 from api.db import keys
 from api.db.session import Database
-from api.doorkeeper import MAX_KEY_BYTES, Doorkeeper, presented
+from api.doorkeeper import MAX_KEY_BYTES, Doorkeeper, check, presented, principal_of_session
 from api.keys import make_key
 from api.principal import Permission
 from api.scope import INSTALLATION
-from configs.errors import Forbidden, Unauthorized, Unavailable
+from configs.errors import Forbidden, SecondFactorMissing, TwoFactorSetupRequired, Unauthorized, Unavailable
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.database import ORGANIZATION, bring_back, kept_key, query
 from tests.fixtures.links import until
@@ -158,3 +158,37 @@ async def test_known_keys_go_on_while_the_database_is_down(
         await asyncio.to_thread(bring_back, postgres)
     for made in (known, unknown):
         assert (await doorkeeper.admit(scope(made.key), INFERENCE)).key_id == made.id
+
+
+PASSWORD, PROVIDER = ["password"], ["oidc:example"]
+SECOND_FACTOR = {
+    "none, and none needed": (False, False, False, PASSWORD, None),
+    "none, and needed": (True, False, False, PASSWORD, TwoFactorSetupRequired),
+    "an app that was asked": (True, True, True, ["password", "totp"], None),
+    "a recovery code": (False, True, True, ["password", "recovery_code"], None),
+    "an app, and a provider that did not ask it": (False, True, True, PROVIDER, SecondFactorMissing),
+    "an app that was set up in another session": (True, True, True, PASSWORD, SecondFactorMissing),
+    "a passkey, and a password will do": (False, True, False, PASSWORD, None),
+    "a passkey, and a password will not do": (True, True, False, PASSWORD, SecondFactorMissing),
+    "a passkey that was used": (True, True, True, ["passkey"], None),
+    "one that was removed since": (True, False, False, ["passkey"], TwoFactorSetupRequired),
+}
+
+
+@pytest.mark.parametrize(("required", "has", "app", "methods", "error"), SECOND_FACTOR.values(), ids=SECOND_FACTOR)
+def test_a_session_shows_the_second_factor(
+    required: bool, has: bool, app: bool, methods: list[str], error: type[Forbidden] | None
+) -> None:
+    found = {
+        "session_id": "s", "user_id": "u", "organization_id": "default", "ended": False, "status": "active",
+        "role": "member", "role_permissions": None, "methods": methods, "totp": app, "two_factor": has,
+        "two_factor_required": required,
+    }  # fmt: skip
+    principal = principal_of_session(found)
+    assert principal is not None
+    assert check(principal, Permission.ACCOUNT) is principal
+    if error is None:
+        assert check(principal, INFERENCE) is principal
+        return
+    with pytest.raises(error):
+        check(principal, INFERENCE)

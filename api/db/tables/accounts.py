@@ -129,6 +129,8 @@ class Passkey(Base):
     id: Mapped[Id]
     user_id: Mapped[OfUser]
     credential_id: Mapped[bytes] = mapped_column(unique=True)
+    user_handle: Mapped[bytes]
+    """What the authenticator knows the person by: random, and the same for all passkeys of one person."""
     public_key: Mapped[bytes]
     sign_count: Mapped[int] = mapped_column(BigInteger)
     name: Mapped[str]

@@ -1,1 +1,1 @@
-"""The second factor: codes of an app, recovery codes, passkeys. It holds no state: `api.db.two_factor` keeps it."""
+"""The second factor: codes of an app, recovery codes, passkeys. Rows and sealed secrets lie in `api.db.two_factor`."""

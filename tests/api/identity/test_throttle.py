@@ -55,3 +55,25 @@ def test_addresses_count_by_what_a_subscriber_has() -> None:
     assert network_of("2001:db8::1") == network_of("2001:db8::ffff") == "2001:db8::/64"
     assert network_of("::ffff:10.0.0.1") == network_of("10.0.0.1") == "10.0.0.1"
     assert network_of("") == ""
+
+
+async def test_of_guesses_at_a_code_at_once_one_gets_through(database: Database, postgres: EmbeddedPostgres) -> None:
+    throttle = Throttle(database)
+
+    async def let_through() -> bool:
+        try:
+            await throttle.take_code("a", "10.0.0.1")
+        except Overloaded:
+            return False
+        return True
+
+    assert [await let_through() for _ in range(9)] == [True] * 9
+    query(postgres, "UPDATE throttles SET count = 19, window_started_at = now() - interval '1 day'")
+    assert sum(await asyncio.gather(*(let_through() for _ in range(40)))) == 1, "a day later they still count"
+    ((left,),) = query(postgres, "SELECT extract(epoch FROM blocked_until - now()) FROM throttles")
+    assert 900 < left <= 1024
+    with pytest.raises(Overloaded) as raised:
+        await throttle.take_code("a", "10.9.9.9")
+    assert (raised.value.retry_after_s or 0) > 900
+    await throttle.code_succeeded("a")
+    assert query(postgres, "SELECT 1 FROM throttles") == []

@@ -17,6 +17,7 @@ from api.roles import BUILT_IN
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.application import PASSWORD, Application, Person, application
 from tests.fixtures.database import query
+from tests.fixtures.factors import PasskeyHolder
 
 PUBLIC, LOCAL = "public", "local"
 P = Permission
@@ -65,6 +66,21 @@ TABLE: dict[str, str] = {
     "GET /api/auth/sessions": P.ACCOUNT,
     "DELETE /api/auth/sessions": P.ACCOUNT,
     "DELETE /api/auth/sessions/{session_id}": P.ACCOUNT,
+    "GET /api/auth/two-factor": P.ACCOUNT,
+    "POST /api/auth/totp": P.ACCOUNT,
+    "POST /api/auth/totp/confirm": P.ACCOUNT,
+    "POST /api/auth/totp/verify": P.ACCOUNT,
+    "DELETE /api/auth/totp": P.ACCOUNT,
+    "POST /api/auth/recovery-codes": P.ACCOUNT,
+    "GET /api/auth/passkeys": P.ACCOUNT,
+    "DELETE /api/auth/passkeys/{passkey_id}": P.ACCOUNT,
+    "POST /api/auth/passkeys/register/options": P.ACCOUNT,
+    "POST /api/auth/passkeys/register/verify": P.ACCOUNT,
+    "POST /api/auth/passkeys/login/options": PUBLIC,
+    "POST /api/auth/passkeys/login/verify": PUBLIC,
+    "GET /api/admin/two-factor": P.ORGANIZATION_WRITE,
+    "PUT /api/admin/two-factor": P.ORGANIZATION_WRITE,
+    "DELETE /api/users/{user_id}/two-factor": P.USERS_WRITE,
     "GET /api/users": P.USERS_READ,
     "GET /api/users/{user_id}": P.USERS_READ,
     "PATCH /api/users/{user_id}": P.USERS_WRITE,
@@ -114,7 +130,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /api/conversations/{conversation_id}/messages/{message_id}": {"version": 1},
 }
 """What a foreign id gets as far as the id with; other bodies are refused before."""
-IDS = ("key_id", "session_id", "user_id", "invitation_id", "team_id", "project_id", "conversation_id", "message_id")
+IDS = (
+    "key_id", "session_id", "passkey_id", "user_id", "invitation_id", "team_id", "project_id", "conversation_id",
+    "message_id",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -171,6 +190,12 @@ async def callers(app: Application, org: str) -> list[Caller]:
     return made
 
 
+async def a_passkey(app: Application, person: Person) -> str:
+    made = await PasskeyHolder.of(app, person).register()
+    assert made.status_code == 201, made.text
+    return str(made.json()["id"])
+
+
 async def foreign_ids(app: Application) -> dict[str, str]:
     """One of everything, of an organization that nobody else belongs to."""
     owner = await app.register("matrix-foreign", "owner", "org_foreign")
@@ -185,6 +210,7 @@ async def foreign_ids(app: Application) -> dict[str, str]:
     return {
         "key_id": await made("/api/keys", {"name": "k"}),
         "session_id": sessions[0]["id"],
+        "passkey_id": await a_passkey(app, owner),
         "user_id": owner.id,
         "invitation_id": await made("/api/invitations", {}),
         "team_id": await made("/api/teams", {"name": "t"}),

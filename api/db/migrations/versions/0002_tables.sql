@@ -186,6 +186,7 @@ CREATE TABLE passkeys (
     id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     credential_id BYTEA NOT NULL,
+    user_handle BYTEA NOT NULL,
     public_key BYTEA NOT NULL,
     sign_count BIGINT NOT NULL,
     name TEXT NOT NULL,

@@ -129,7 +129,8 @@ BEGIN
             WHERE i.issuer = split_part(value, E'\n', 1) AND i.subject = split_part(value, E'\n', 2));
     WHEN 'passkey' THEN
         RETURN (SELECT person_as_json(p.user_id) || jsonb_build_object(
-            'passkey_id', p.id, 'public_key', encode(p.public_key, 'hex'), 'sign_count', p.sign_count)
+            'passkey_id', p.id, 'public_key', encode(p.public_key, 'hex'), 'sign_count', p.sign_count,
+            'user_handle', encode(p.user_handle, 'hex'))
             FROM passkeys p WHERE p.credential_id = decode(value, 'hex'));
     WHEN 'refresh' THEN
         RETURN (SELECT jsonb_build_object(
@@ -141,6 +142,8 @@ BEGIN
             'session_id', s.id, 'user_id', s.user_id, 'organization_id', s.organization_id,
             'ended', s.ended_at IS NOT NULL OR s.expires_at <= now(), 'status', u.status, 'role', m.role,
             'role_permissions', r.permissions, 'methods', s.methods,
+            'authenticated_at', extract(epoch FROM s.authenticated_at),
+            'totp', EXISTS (SELECT FROM totp_secrets t WHERE t.user_id = u.id AND t.confirmed_at IS NOT NULL),
             'two_factor', EXISTS (SELECT FROM totp_secrets t WHERE t.user_id = u.id AND t.confirmed_at IS NOT NULL)
                 OR EXISTS (SELECT FROM passkeys p WHERE p.user_id = u.id),
             'two_factor_required', coalesce(o.settings -> 'two_factor_roles' ? m.role, false))
@@ -172,7 +175,7 @@ GRANT USAGE ON SCHEMA public TO manta_app, manta_jobs, manta_audit, manta_lookup
 GRANT SELECT, INSERT, UPDATE ON organizations, users, sessions, refresh_tokens, one_time_tokens, api_keys TO manta_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON identities, totp_secrets, recovery_codes, passkeys, throttles, roles, memberships,
     invitations, teams, team_members, projects, conversations, messages, idempotency_keys, retention_rules TO manta_app;
-GRANT SELECT, INSERT, DELETE ON ceremonies TO manta_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ceremonies TO manta_app;
 GRANT SELECT, INSERT ON data_keys, master_keys, imported, consents, legal_documents, erasures, usage TO manta_app;
 GRANT SELECT ON audit_log, audit_heads TO manta_app;
 

@@ -1,0 +1,45 @@
+"""People as `find_login` tells them, and their addresses, for whoever works with both."""
+
+import re
+from typing import Any
+
+from api.scope import Scope
+from configs.errors import BadRequest, Forbidden, NotFound
+
+EMAIL = re.compile(r"[^@\s<>\"',;:\x00-\x1f\x7f]{1,64}@[^@\s<>\"',;:\x00-\x1f\x7f]{1,189}\Z")
+
+
+def scope_of(person: dict[str, Any], organization_id: str | None = None) -> Scope:
+    """A person in one of their organizations: the named one, else the first they joined.
+
+    Raises:
+        Forbidden: they are in none, or not in that one.
+    """
+    ids = [each["organization_id"] for each in person["memberships"]]
+    wanted = organization_id or (ids[0] if ids else None)
+    if wanted is None or wanted not in ids:
+        raise Forbidden("You are no member of that organization.")
+    return Scope(wanted, person["user_id"])
+
+
+def checked_email(text: str) -> str:
+    """An address in lower case.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    email = text.strip().lower()
+    if not EMAIL.match(email):
+        raise BadRequest("This is no e-mail address.", param="email")
+    return email
+
+
+def require_user(person: dict[str, Any] | None) -> dict[str, Any]:
+    """A person who was found.
+
+    Raises:
+        NotFound: nobody was.
+    """
+    if person is None:
+        raise NotFound("There is no such user.", param="user_id")
+    return person
