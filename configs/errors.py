@@ -11,6 +11,7 @@
     |   +-- PasskeySignInRefused    a passkey that opens nothing
     |   +-- TwoFactorRequired       the password is good, and a code is missing
     |   +-- CodeSignInRefused       the password is good, and the code is not
+    |   +-- SignInRefused     a sign-in provider's word was not believed, or it gave none
     +-- Forbidden             a key that may not do this
     |   +-- TwoFactorSetupRequired  this role works with a second factor only
     |   +-- SecondFactorMissing     this session did not show the second factor that there is
@@ -115,6 +116,12 @@ class PasskeySignInRefused(Unauthorized):
     """A passkey that is not known here, or an answer that cannot be verified."""
 
     code = "passkey_refused"
+
+
+class SignInRefused(Unauthorized):
+    """Signing in with a provider failed: the person or the provider said no, or what it sent does not hold."""
+
+    code = "sign_in_refused"
 
 
 class Forbidden(MantaError):

@@ -4,10 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from configs import forms
 from configs.faults import Fault, refuse
-from configs.spec import LocalPath, Spec
+from configs.provider_specs import Providers
+from configs.spec import LocalPath, Origin, Spec
 
 Address = Annotated[str, StringConstraints(pattern=r"^[^@\s<>]+@[^@\s<>]+$", max_length=254)]
+Landing = Annotated[str, StringConstraints(pattern=forms.LANDING, max_length=512)]
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -40,3 +43,10 @@ class IdentitySpec(Spec):
     access_token_s: int = Field(600, ge=30, le=600, description="seconds that an access token lives")
     session_days: int = Field(30, ge=1, le=365, description="days that a sign-in lasts without being used")
     smtp: SmtpSpec | None = Field(None, description="the server that sends mails")
+    providers: Providers = Field((), max_length=32, description="Google, GitHub and others that people sign in with")
+    after_login_url: Landing | None = Field(
+        None, description="where a browser goes after signing in with a provider; unset: it gets the token as JSON"
+    )
+    providers_proxy: Origin | None = Field(
+        None, description="HTTP proxy for asking the providers; unset: none, whatever the environment says"
+    )

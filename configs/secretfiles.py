@@ -12,6 +12,7 @@ from configs.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _MAX_BYTES = 64 * 1024
+MAX_GIVEN_BYTES = 4096
 
 
 def read_or_make(folder: Path, name: str, nbytes: int) -> str:
@@ -29,6 +30,28 @@ def read_or_make(folder: Path, name: str, nbytes: int) -> str:
         if not path.is_symlink() and not path.exists():
             write_once(path, secrets.token_urlsafe(nbytes))
         return read(path)
+
+
+def read_given(path: Path) -> str:
+    """A secret that an operator, or a cluster's secret store, put into a file; white space around it is left out.
+
+    Its mode is not ours to judge: secret stores mount links to files that all can read in the container.
+
+    Raises:
+        ConfigurationError: it cannot be read, or holds no secret.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_GIVEN_BYTES + 1).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"the secret file {str(path)!r} cannot be read as text: look at its path, its owner and its content"
+        raise ConfigurationError(msg) from error
+    if not text or len(text) > MAX_GIVEN_BYTES or not text.isprintable():
+        msg = (
+            f"the secret file {str(path)!r} must hold one secret of 1 to {MAX_GIVEN_BYTES} characters and nothing else"
+        )
+        raise ConfigurationError(msg)
+    return text
 
 
 def refuse_open_folder(folder: Path) -> None:

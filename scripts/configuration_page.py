@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from configs import engine_args
 from configs.identity_specs import IdentitySpec, SmtpSpec
 from configs.privacy_specs import ControllerSpec, PrivacySpec, RetentionSpec
+from configs.provider_specs import ProviderSpec
 from configs.refused import REFUSED, REFUSED_VALUES
 from configs.settings import SECRETS, Settings
 from configs.shape import bare
@@ -47,6 +48,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`ingress`", IngressSpec),
     ("`identity`", IdentitySpec),
     ("`identity.smtp`", SmtpSpec),
+    ("`identity.providers[]`", ProviderSpec),
     ("`privacy`", PrivacySpec),
     ("`privacy.controller`", ControllerSpec),
     ("`privacy.retention`", RetentionSpec),

@@ -17,7 +17,8 @@ HOST = re.compile(r"https?://([\w.-]+)")
 ADDRESS = re.compile(r"[\w.+-]+@([\w-]+(?:\.[\w-]+)+)")
 HOSTS = {
     "127.0.0.1", "localhost", "me", "host", "manta", "169.254.169.254", "example.com", "a.example.com",
-    "arxiv.org", "docs.ray.io", "huggingface.co", "json-schema.org", "keepachangelog.com", "semver.org", "vllm.ai",
+    "accounts.google.com", "api.github.com", "arxiv.org", "docs.ray.io", "github.com", "huggingface.co",
+    "json-schema.org", "keepachangelog.com", "semver.org", "vllm.ai",
     "www.apache.org", "www.conventionalcommits.org", "www.ray.io", "www.w3.org",
 }  # fmt: skip
 """Every host that an address may name: what documents point to, and examples. Package indexes are not among them."""
