@@ -1,7 +1,5 @@
 """Queries on counts of failed guesses. A key is a digest: it names nobody."""
 
-from datetime import datetime
-
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,7 +13,8 @@ _FAILED = """
             THEN now() ELSE t.window_started_at END,
         blocked_until = CASE WHEN t.count + 1 >= :allowed
             AND t.window_started_at >= now() - make_interval(secs => :window)
-            THEN now() + make_interval(secs => least(:longest, 2 ^ least(t.count + 1 - :allowed, 20))) END
+            THEN now() + make_interval(secs => least(:longest, 2 ^ least(t.count + 1 - :allowed, 20)))
+            ELSE t.blocked_until END
     """
 FAILED = text(_FAILED)
 TAKEN = text(_FAILED + " WHERE t.blocked_until IS NULL OR t.blocked_until <= now() RETURNING t.key")
@@ -41,8 +40,3 @@ async def blocked_s(session: AsyncSession, keys: list[bytes]) -> float:
 async def forget(session: AsyncSession, key: bytes) -> None:
     """A guess was right."""
     await session.execute(delete(Throttle).where(Throttle.key == key))
-
-
-async def sweep(session: AsyncSession, before: datetime) -> None:
-    """Remove counts whose window began before that."""
-    await session.execute(delete(Throttle).where(Throttle.window_started_at < before))

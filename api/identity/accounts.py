@@ -190,8 +190,11 @@ class Accounts:
             person = await logins.find(unit, "email", account)
         if person is None or person["status"] != "active" or self._mailer is None or not person["memberships"]:
             return
-        async with self._database.unit(scope_of(person)) as unit:
-            link = await link_of(unit, RESET, person["user_id"], account)
+
+        async def link() -> str:  # later: making it would tell by its time that there is such an account
+            async with self._database.unit(scope_of(person)) as unit:
+                return await link_of(unit, RESET, person["user_id"], account)
+
         self._mailer.send(account, "reset", path=link)
 
     async def reset_password(self, context: Context, token: str, new: str) -> None:

@@ -105,6 +105,13 @@ def hostile(keys: Keyring) -> dict[str, bytes]:
         "of the future": signed(keys, claims(iat=now + 300, exp=now + 400)),
         "too long": signed(keys, claims(more="x" * MAX_BYTES)),
         "encrypted": b".".join([packed({"alg": "dir", "enc": "A256GCM"}), b"", b"a", b"b", b"c"]),
+        "a list as head": packed(["alg"]) + b"." + body + b"." + tag,
+        "a number as head": packed(1) + b"." + body + b"." + tag,
+        "an algorithm that is a list": packed({"alg": ["HS256"]}) + b"." + body + b"." + tag,
+        "an open payload": packed({"alg": "HS256", "kid": keys.active.id, "typ": "JWT", "b64": False}) + b"..",
+        "a list as body": head + b"." + packed([]) + b"." + tag,
+        "with true as its end": signed(keys, claims(exp=True)),
+        "with a fraction as its start": signed(keys, claims(iat=now - 0.5)),
         "deep": packed({"alg": "HS256"}) + b"." + base64.urlsafe_b64encode(b"[" * 1000).rstrip(b"=") + b"." + tag,
     }
 
