@@ -155,6 +155,11 @@ class Layout:
         """What the launcher tells other commands."""
         return self.run_dir / "state.json"
 
+    @property
+    def unfinished(self) -> Path:
+        """A mark: a restore into this directory has not come to its end."""
+        return self.data_dir / "unfinished-restore"
+
     def prepare(self) -> None:
         """Create every folder with its mode and owner. Doing it again changes nothing.
 
@@ -176,6 +181,7 @@ class Layout:
         self._open()
         held = datalock.take(self.lock, command=command, port=port, wait_s=wait_s)
         try:
+            self._refuse_unfinished()
             self.prepare()
         except ConfigurationError:
             held.release()
@@ -250,6 +256,11 @@ class Layout:
         folders.make(self.data_dir, self._outer_mode)
         self._refuse_filled()  # once more, now that nobody else can add anything
         self.lock.touch(mode=0o600)
+
+    def _refuse_unfinished(self) -> None:
+        if self.unfinished.exists():
+            msg = f"a restore into {str(self.data_dir)!r} was broken off: empty it, and run `manta db restore` again"
+            raise ConfigurationError(msg)
 
     def _refuse_filled(self) -> None:
         if others := {entry.name for entry in self.data_dir.iterdir()} - _FOREIGN_BUT_HARMLESS - {"lock"}:

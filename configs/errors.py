@@ -30,6 +30,7 @@
     +-- Internal              a fault of ours; the log has the rest
     |   +-- Unreadable        stored content that no key opens
     +-- ConfigurationError    the operator's file, flags or environment (never sent to a client)
+        +-- DamagedBackup     a backup is not what was written
 
 Each class has a stable `code` and `kind` and no HTTP status: `api/errors.py` is the only place that knows those. All
 cross process borders, so all survive pickling. Messages are written for the person who reads them and carry no text of
@@ -256,3 +257,9 @@ class ConfigurationError(MantaError):
 
     kind = "configuration_error"
     code = "configuration_error"
+
+
+class DamagedBackup(ConfigurationError):
+    """A backup lacks a part, or a part is not what was written. The message names it."""
+
+    code = "damaged_backup"

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from configs import accounts, files, postgres_cluster, postgres_settings, processes, procfs
 from configs.datadir import Layout
 from configs.errors import ConfigurationError, Internal, Unavailable
-from configs.postgres_settings import APP, AUDIT, DATABASE, JOBS, OWNER, PORT, ROLES, SUPERUSER
+from configs.postgres_settings import APP, AUDIT, BACKUP, DATABASE, JOBS, OWNER, PORT, ROLES, SUPERUSER
 from configs.processes import Child
 
 if TYPE_CHECKING:
@@ -55,6 +55,23 @@ class EmbeddedPostgres:
             audit_url=self._url(AUDIT),
             jobs_url=self._url(JOBS),
         )
+
+    @property
+    def backup_url(self) -> str:
+        """How the role that may replicate reaches it; without a database, which it may not enter."""
+        return self._url(BACKUP)
+
+    @property
+    def root_url(self) -> str:
+        """How the superuser reaches the database: for backups and drills, which must see every row."""
+        return self._url(SUPERUSER)
+
+    def drop_slots(self) -> None:
+        """Keep the log no longer for an archive that is not written any more."""
+        from configs import postgres_roles
+
+        with self._connect("postgres") as server:
+            postgres_roles.drop_slots(server)
 
     def start(self) -> Child:
         """Start the server and return at once; what an earlier one left (processes, pid file, socket) is cleared first.

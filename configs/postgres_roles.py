@@ -6,6 +6,7 @@
 | `manta_app` | what the migrations grant it; subject to row level security |
 | `manta_jobs` | what the migrations grant it: retention, erasure, rotation; sees every tenant |
 | `manta_audit` | adds to the audit log, in a function; reads it |
+| `manta_backup` | reads the cluster's files and its log by replication; may enter no database |
 | `manta_lookup` | no login: owns the two functions that find a key or a login before anybody is known |
 
 None of them is a superuser or may bypass row level security, and nothing is granted on tables by default.
@@ -17,10 +18,11 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
-from configs.postgres_settings import APP, AUDIT, DATABASE, JOBS, LOOKUP, OWNER, ROLES
+from configs.postgres_settings import APP, ARCHIVE_SLOT, AUDIT, DATABASE, JOBS, LOOKUP, OWNER, REPLICATING, ROLES
 
 _Server = psycopg.Connection[tuple[object, ...]]
-_POWERLESS = sql.SQL("LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS")
+_POWERLESS = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS"
+_POWERS = {True: sql.SQL(f"{_POWERLESS} REPLICATION"), False: sql.SQL(f"{_POWERLESS} NOREPLICATION")}
 
 
 def ensure(server: _Server, passwords: Mapping[str, str]) -> None:
@@ -50,13 +52,22 @@ def ensure_schema(database: _Server) -> None:
     _run(database, "GRANT USAGE ON SCHEMA public TO {}, {}, {}, {}", APP, AUDIT, JOBS, LOOKUP)
 
 
+def drop_slots(server: _Server) -> None:
+    """Let go of the log that was kept for an archive that is not written any more; `server` as for `ensure`."""
+    server.execute(
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+        "WHERE slot_type = 'physical' AND NOT active AND starts_with(slot_name, %s)",
+        (ARCHIVE_SLOT,),
+    )
+
+
 def _ensure_role(server: _Server, role: str, password: str, *, exists: bool) -> None:
     """The server gets the SCRAM verifier only, so that no log of it can hold the password."""
     if not exists:
         _run(server, "CREATE ROLE {}", role)
     verifier = server.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     alter = sql.SQL("ALTER ROLE {} WITH {} PASSWORD {}")
-    server.execute(alter.format(sql.Identifier(role), _POWERLESS, sql.Literal(verifier)))
+    server.execute(alter.format(sql.Identifier(role), _POWERS[role in REPLICATING], sql.Literal(verifier)))
     # errors of a session may name values ("invalid input syntax for type uuid: ..."); its client gets them anyway
     _run(server, "ALTER ROLE {} SET log_min_messages = 'log'", role)
 

@@ -6,11 +6,14 @@ DATABASE = "manta"
 SUPERUSER = "manta_root"
 OWNER, APP, AUDIT = "manta_owner", "manta_app", "manta_audit"
 JOBS, LOOKUP = "manta_jobs", "manta_lookup"
-ROLES = (OWNER, APP, AUDIT, JOBS)
+BACKUP = "manta_backup"
+ROLES = (OWNER, APP, AUDIT, JOBS, BACKUP)
+REPLICATING = {BACKUP}
+ARCHIVE_SLOT = "manta_backup_"  # and the id of the archive that the log is shipped to
 PORT = 5432  # names the socket's file; nothing listens on TCP
 
 # One way in: the socket, with a password, for the superuser too. What is not listed is rejected.
-HBA = "local all all scram-sha-256\n"
+HBA = f"local all all scram-sha-256\nlocal replication {BACKUP} scram-sha-256\n"
 
 
 def settings(*, socket_dir: Path, cluster_name: str, max_connections: int, shared_buffers_mb: int) -> str:
@@ -29,6 +32,8 @@ def settings(*, socket_dir: Path, cluster_name: str, max_connections: int, share
         "synchronous_commit": "on",
         "wal_level": "replica",
         "restart_after_crash": "on",
+        # a backup that stays away does not fill the disk: its slot is lost, and the next one begins a new archive
+        "max_slot_wal_keep_size": "4GB",
         # a small footprint; io workers and logical replication would be idle processes
         "max_connections": max_connections,
         "shared_buffers": f"{shared_buffers_mb}MB",

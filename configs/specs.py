@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from configs import engine_args, forms
+from configs.backup_specs import BackupSpec
 from configs.faults import Fault, refuse
 from configs.frozen import FrozenDict, freeze, thaw
 from configs.identity_specs import IdentitySpec
@@ -265,6 +266,7 @@ class Configuration(Spec):
     model_list: tuple[ModelSpec, ...] = Field((), description="the models to serve")
     search: SearchSpec = Field(SearchSpec(), description="vector search")
     ingress: IngressSpec = Field(IngressSpec(), description="the front door")
+    backup: BackupSpec = Field(BackupSpec(), description="backups of the database and the files")
     identity: IdentitySpec = Field(IdentitySpec(), description="accounts and how people sign in")
     privacy: PrivacySpec = Field(PrivacySpec(), description="personal data: who answers for it, how long it is kept")
     audit: AuditSpec = Field(AuditSpec(), description="anchors of the audit log")

@@ -24,6 +24,12 @@ def environment(layout: Layout, settings: Settings) -> dict[str, str]:
     return kept | defaults(kept) | hugging_face(settings) | safety(layout) | {VARIABLE: str(layout.cluster)}
 
 
+def archivist(layout: Layout, settings: Settings) -> dict[str, str]:
+    """The environment of the process that takes backups: it alone gets what boto3 reads."""
+    bucket = {name: text for name, text in os.environ.items() if name.startswith("AWS_")}
+    return environment(layout, settings) | bucket
+
+
 def safety(layout: Layout) -> dict[str, str]:
     """Not up for choice: Ray listens on loopback only and wants a token; no folder's `models` hides the package."""
     return {

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from api.cli import backup
 from api.cli.installation import Installation
 from api.cli.options import AsJson, Config, DataDir, application
 from api.cli.output import print_json
@@ -12,7 +13,13 @@ from configs.errors import ConfigurationError
 if TYPE_CHECKING:
     from api.db.offline import OfflineDatabase
 
-app = application(groups=True, description="Migrate and check the database.")
+app = application(groups=True, description="Migrate, check, back up and restore the database.")
+app.command(epilog="Example: manta db backup --to s3://bucket/manta")(backup.backup)
+app.command(epilog="Example: manta db backups --from /srv/backups")(backup.backups)
+app.command(epilog="Example: manta db restore --from s3://bucket/manta --master-keys keys --data-dir /srv/manta")(
+    backup.restore
+)
+app.command(epilog="Example: manta db verify --from s3://bucket/manta")(backup.verify)
 
 
 @app.command(epilog="Example: DATABASE_URL=postgresql://owner@db.example.com/manta manta db upgrade")

@@ -23,7 +23,7 @@ COMMANDS = {
     "logs": "Show the logs of a part.",
     "profile": "Tell where one request's time goes.",
     "config": "Show and check the configuration.",
-    "db": "Migrate and check the database.",
+    "db": "Migrate, check, back up and restore the database.",
     "secrets": "List, make and rotate the keys that encrypt content and sign tokens.",
     "import": "Move in from Open WebUI, ChatGPT or LibreChat.",
     "audit": "Check, export and vouch for the audit log.",

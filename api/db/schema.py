@@ -34,8 +34,13 @@ async def present(session: AsyncSession) -> str | None:
     return await session.scalar(text("select version_num from alembic_version")) if exists else None
 
 
-def upgrade(owner_url: str) -> tuple[str | None, str]:
-    """Bring the database to `wanted()`; returns the revisions before and after.
+def known(revision: str) -> bool:
+    """Whether this code has a revision of that name."""
+    return revision in {script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions()}
+
+
+def upgrade(owner_url: str, revision: str = "head") -> tuple[str | None, str]:
+    """Bring the database to a revision, else to `wanted()`; returns the revisions before and after.
 
     Raises:
         Unavailable: the database cannot be reached.
@@ -48,7 +53,7 @@ def upgrade(owner_url: str) -> tuple[str | None, str]:
             config = Config()
             config.set_main_option("script_location", str(FOLDER))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
             after = MigrationContext.configure(connection).get_current_revision()
     except OperationalError as error:
         raise Unavailable("The database cannot be reached.") from error

@@ -31,6 +31,9 @@ from configs.valkey import EmbeddedValkey
 
 log = logging.getLogger(__name__)
 
+ARCHIVIST = "api.backup.archivist"
+ARCHIVIST_GRACE_S = 15.0
+EMBEDDED = "--embedded"
 SEED = "api.launcher.seed"
 SEED_TIMEOUT_S = 300.0
 INGRESS_TIMEOUT_S = 180.0
@@ -51,6 +54,7 @@ class Launcher:
         self._ray = RayHead(self._modules, self._ledger)
         self._postgres = None if settings.database_url else EmbeddedPostgres(layout)
         self._valkey = None if settings.redis_url else EmbeddedValkey(layout)
+        self._archivist: Child | None = None
         self._guards: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -88,6 +92,8 @@ class Launcher:
             task.cancel()
         await asyncio.to_thread(self._ray.end)
         await asyncio.get_running_loop().shutdown_default_executor()  # a store that is just being started
+        if self._archivist is not None:  # first: a server that shuts down waits for who follows its log
+            await asyncio.to_thread(self._archivist.terminate, ARCHIVIST_GRACE_S)
         self._end_stores()
         self._keeper.close()
 
@@ -112,6 +118,19 @@ class Launcher:
         self.parts.set("schema", "migrating")
         await self._seed()
         self.parts.set("schema", "ready")
+        await self._start_archivist()
+
+    async def _start_archivist(self) -> None:
+        """Backups, where a target is set; else no log is kept for one."""
+        if self._catalog.configuration.backup.to is None:
+            if self._postgres is not None:
+                await asyncio.to_thread(self._postgres.drop_slots)
+            return
+        modules = Modules(self._layout, switches.archivist(self._layout, self._catalog.settings))
+        arguments = [str(self._layout.cluster), *([] if self._postgres is None else [EMBEDDED])]
+        self._archivist = modules.command("archivist", ARCHIVIST, arguments, "archivist.log").spawn()
+        self._ledger.add(self._archivist)
+        self._watch(self._archivist, self._start_archivist)
 
     async def _start_valkey(self) -> None:
         if self._valkey is not None:

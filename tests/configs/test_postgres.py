@@ -81,6 +81,7 @@ def test_no_role_has_a_power_that_breaks_row_level_security(shared: EmbeddedPost
     assert found == [
         ("manta_app", *nothing),
         ("manta_audit", *nothing),
+        ("manta_backup", False, False, False, False, True),
         ("manta_jobs", *nothing),
         ("manta_lookup", *nothing),
         ("manta_owner", *nothing),

@@ -1,0 +1,142 @@
+"""The process that takes backups while Manta runs; started by the launcher where `backup.to` is set.
+
+python -m api.backup.archivist CLUSTER [--embedded]       # the cluster file (`configs.cluster`)
+
+Of the embedded server it ships the log all the time and the files as they change; every `backup.every_s` it takes a
+whole backup. What fails is logged and tried again: nothing of Manta waits for it.
+"""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from api.backup import tree
+from api.backup.archive import Archive
+from api.backup.shipping import Shipping
+from api.backup.source import Source
+from api.backup.store import Store
+from api.backup.take import take
+from api.backup.target import open_target
+from configs import telemetry
+from configs.backup_specs import BackupSpec
+from configs.cluster import Cluster
+from configs.datadir import Layout
+from configs.errors import ConfigurationError, Conflict, MantaError, NotFound
+
+log = logging.getLogger("api.backup.archivist")  # also where this module is the program
+
+EMBEDDED = "--embedded"
+PERIOD_S = 30.0
+"""Between two looks at the clock and at the files."""
+SOON_S = 0.5
+RETRY_S = 5.0
+FAILED_S = 300.0
+"""After a backup that failed."""
+
+
+class Archivist:
+    """One installation, one target."""
+
+    def __init__(self, store: Store, source: Source, spec: BackupSpec) -> None:
+        self._store = store
+        self._source = source
+        self._spec = spec
+        self._files = 0
+        self._not_before = 0.0
+        self.stop = threading.Event()
+        self.archive: str | None = None
+        """The archive that is written now."""
+
+    def run(self) -> None:
+        """Work until `stop` is set."""
+        shipping = threading.Thread(target=self.ship, name="shipping")
+        if self._source.url is None:
+            shipping.start()
+        while not self.stop.is_set():
+            more = self._look_again()
+            self.stop.wait(SOON_S if more or not self._begun else PERIOD_S)
+        if shipping.ident is not None:
+            shipping.join()
+
+    def ship(self) -> None:
+        """Ship the log, whatever happens."""
+        shipping = Shipping(self._store, self._source.server)
+        while not self.stop.is_set():
+            try:
+                self.archive = shipping.prepare()
+                shipping.run(self.archive, self.stop)
+            except MantaError as error:
+                log.warning("the log is not shipped: %s", error.message)
+            except Exception:
+                log.exception("the log is not shipped")
+            self.stop.wait(RETRY_S)
+
+    def due(self, now: datetime) -> bool:
+        """Whether a whole backup is to be taken: there is none yet, none for this archive, or none for too long.
+
+        Raises:
+            MantaError: the target is away.
+        """
+        if not self._begun:
+            return False  # the first one must find its archive begun
+        try:
+            newest = self._store.manifest(None)
+        except (NotFound, ConfigurationError):
+            return True  # what cannot be read is no backup
+        archive = newest.wal.archive if newest.wal else None
+        return archive != self.archive or now - newest.finished_at >= timedelta(seconds=self._spec.every_s)
+
+    @property
+    def _begun(self) -> bool:
+        """Whether there is an archive, where there is to be one."""
+        return self._source.url is not None or self.archive is not None
+
+    def _look_again(self) -> bool:
+        """Do what is due; true when there may be more at once."""
+        try:
+            if time.monotonic() >= self._not_before and self.due(datetime.now(UTC)):
+                take(self._store, self._source, keep=self._spec.keep, say=log.info)
+                return True
+            self._send_files()
+        except Conflict as error:
+            log.info("%s", error.message)
+        except MantaError as error:
+            log.error("no backup: %s", error.message)  # noqa: TRY400  the message says it all
+            self._not_before = time.monotonic() + FAILED_S
+        except Exception:
+            log.exception("no backup")
+            self._not_before = time.monotonic() + FAILED_S
+        return False
+
+    def _send_files(self) -> None:
+        """New files join the archive, so that rows which the log brings back find theirs."""
+        data_dir = self._source.layout.data_dir
+        if self.archive is None or (now := tree.state(data_dir)) == self._files:
+            return
+        with self._source.alone():
+            archive = Archive(self._store, self.archive)
+            before = archive.files().over(tree.newest_listing(self._store))
+            archive.put_files(tree.collect(data_dir, self._store, before, log.debug))
+        self._files = now
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    cluster = Cluster.read(Path(sys.argv[1]))
+    telemetry.begin(cluster.configuration.general_settings.log_level)
+    spec = cluster.configuration.backup
+    assert spec.to is not None
+    url = None if EMBEDDED in sys.argv[2:] else cluster.database_url.get_secret_value()
+    store = Store(open_target(spec.to), cluster.masters())
+    archivist = Archivist(store, Source(Layout(cluster.data_dir), url), spec)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: archivist.stop.set())
+    archivist.run()
+
+
+if __name__ == "__main__":
+    main()
