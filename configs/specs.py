@@ -8,14 +8,7 @@ Each field's description is its line in `docs/configuration.md` and in `configs/
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    Field,
-    StringConstraints,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, ValidationError, ValidationInfo, field_validator, model_validator
 
 from configs import engine_args, forms
 from configs.backup_specs import BackupSpec
