@@ -22,6 +22,7 @@ from api.routes import (
     pages,
     passkeys,
     privacy,
+    scim,
     teams,
     two_factor,
     users,
@@ -45,6 +46,7 @@ ROUTERS = tuple(
         conversations,
         privacy,
         audit,
+        scim,
         health,
         pages,
     )

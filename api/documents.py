@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.errors import SCIM, SCIM_TYPE
 from api.policy import GuardedRoute
 
 REFERENCE = "#/components/schemas/{model}"
@@ -49,6 +50,16 @@ ERROR_SHAPE = {
         }
     },
 }
+SCIM_ERROR_SHAPE = {
+    "type": "object",
+    "required": ["schemas", "status", "detail"],
+    "properties": {
+        "schemas": {"type": "array", "items": {"type": "string"}},
+        "status": {"type": "string"},
+        "scimType": {"type": "string"},
+        "detail": {"type": "string"},
+    },
+}
 PUBLIC_STATUSES = (400, 404, 429, 503)
 GUARDED_STATUSES = (401, 403)
 BODY_STATUSES = (408, 409, 413, 422, 504)
@@ -57,7 +68,7 @@ WITH_BODY = {"post", "put", "patch", "delete"}
 
 def name_errors(document: dict[str, Any], open_operations: set[tuple[str, str]]) -> None:
     """Give every operation the errors that it can answer; those of `open_operations` ask nobody who they are."""
-    document["components"]["schemas"]["Error"] = ERROR_SHAPE
+    document["components"]["schemas"] |= {"Error": ERROR_SHAPE, "ScimError": SCIM_ERROR_SHAPE}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             statuses = list(PUBLIC_STATUSES)
@@ -70,7 +81,8 @@ def name_errors(document: dict[str, Any], open_operations: set[tuple[str, str]])
                 statuses += [401, 403]  # a password, an origin
             operation["responses"].pop("422", None)  # FastAPI's own; ours is a 400
             for status in sorted(set(statuses)):
-                content = {"application/json": {"schema": {"$ref": REFERENCE.format(model="Error")}}}
+                kind, shape = (SCIM_TYPE, "ScimError") if path.startswith(SCIM) else ("application/json", "Error")
+                content = {kind: {"schema": {"$ref": REFERENCE.format(model=shape)}}}
                 operation["responses"].setdefault(str(status), {"description": ERRORS[status], "content": content})
     for unused in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(unused, None)

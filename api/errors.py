@@ -1,7 +1,7 @@
 """The error tree as HTTP: the one place where a status is written and an error becomes JSON.
 
-The shape is OpenAI's: {"error": {"message", "type", "param", "code"}}. Unexpected exceptions become an internal error
-whose text tells the request id and nothing else.
+The shape is OpenAI's: {"error": {"message", "type", "param", "code"}}; below /scim/ it is SCIM's. Unexpected
+exceptions become an internal error whose text tells the request id and nothing else.
 """
 
 import logging
@@ -16,6 +16,10 @@ from api.context import context_of
 from configs import errors
 
 log = logging.getLogger(__name__)
+
+SCIM = "/scim/"
+SCIM_TYPE = "application/scim+json"
+SCIM_TYPES = {"invalidFilter", "invalidPath", "invalidValue", "noTarget", "mutability"}
 
 STATUS: dict[type[errors.MantaError], int] = {
     errors.BadRequest: 400,
@@ -53,8 +57,21 @@ def event_of(error: errors.MantaError, request_id: str) -> bytes:
     return b"data: " + body_of(error, request_id) + b"\n\n"
 
 
-def response_of(error: errors.MantaError, request_id: str) -> Response:
-    """The error as an answer."""
+def scim_body_of(error: errors.MantaError, request_id: str) -> bytes:
+    """The JSON body of an error as RFC 7644 has it."""
+    status, message = status_of(error), error.message
+    if status >= 500 and request_id:  # noqa: PLR2004
+        message = f"{message} (request {request_id})"
+    body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": str(status), "detail": message}
+    if isinstance(error, errors.Conflict) and error.param is not None:
+        body["scimType"] = "uniqueness"
+    elif isinstance(error, errors.BadRequest):
+        body["scimType"] = error.code if error.code in SCIM_TYPES else "invalidSyntax"
+    return orjson.dumps(body)
+
+
+def response_of(error: errors.MantaError, request_id: str, path: str = "") -> Response:
+    """The error as an answer to a request of this path."""
     headers = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(max(1, round(error.retry_after_s)))
@@ -62,6 +79,8 @@ def response_of(error: errors.MantaError, request_id: str) -> Response:
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, errors.PayloadTooLarge):
         headers["connection"] = "close"
+    if path.startswith(SCIM):
+        return Response(scim_body_of(error, request_id), status_of(error), headers, SCIM_TYPE)
     return Response(body_of(error, request_id), status_of(error), headers, "application/json")
 
 
@@ -75,7 +94,8 @@ def install(app: FastAPI) -> None:
 
 def _expected(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.MantaError)
-    return response_of(error, context_of(request.scope).request_id)
+    context = context_of(request.scope)
+    return response_of(error, context.request_id, context.path)
 
 
 def _invalid(request: Request, error: Exception) -> Response:
@@ -95,6 +115,7 @@ def _of_framework(request: Request, error: Exception) -> Response:
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    request_id = context_of(request.scope).request_id
-    log.error("request %s failed unexpectedly", request_id, exc_info=error)
-    return response_of(errors.Internal("Something failed here; the log has the rest."), request_id)
+    context = context_of(request.scope)
+    log.error("request %s failed unexpectedly", context.request_id, exc_info=error)
+    internal = errors.Internal("Something failed here; the log has the rest.")
+    return response_of(internal, context.request_id, context.path)

@@ -33,6 +33,7 @@ REQUEST_ID = re.compile(rb"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 BODY_TIMEOUT_S = 60.0
 WALKED_HERE_BYTES = 64 * 1024
 MAX_STRING_NUL = b"\\u0000"
+JSON_TYPES = {b"application/json", b"application/scim+json"}
 WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -72,10 +73,10 @@ class Gate:
                 raise BadRequest("An address may not contain NUL characters.")
             if scope["method"] in WITH_BODY:
                 context.body = await self._read(headers, receive)
-                if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"application/json":
+                if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in JSON_TYPES:
                     context.json = await self._parsed(context.body)
         except MantaError as error:
-            await response_of(error, context.request_id)(scope, receive, send_named)
+            await response_of(error, context.request_id, context.path)(scope, receive, send_named)
         else:
             await self._app(scope, receive, send_named)
         finally:

@@ -7,6 +7,7 @@
     |   +-- ContextTooLong
     |   +-- CodeRefused       a code of an app or a recovery code that is wrong or used
     |   +-- PasskeyRefused    a passkey that cannot be made here
+    |   +-- InvalidFilter, InvalidPath, InvalidValue, NoTarget, ReadOnlyAttribute    what a directory (SCIM) asked for
     +-- Unauthorized          no key, or a wrong one
     |   +-- PasskeySignInRefused    a passkey that opens nothing
     |   +-- TwoFactorRequired       the password is good, and a code is missing
@@ -104,6 +105,36 @@ class PasskeyRefused(BadRequest):
     """A passkey that cannot be made: another page, a ceremony that is over, an answer that cannot be verified."""
 
     code = "passkey_refused"
+
+
+class InvalidFilter(BadRequest):
+    """A directory's filter that cannot be read, or asks for what cannot be searched. Codes of SCIM are RFC 7644's."""
+
+    code = "invalidFilter"
+
+
+class InvalidPath(BadRequest):
+    """A directory's path to an attribute that cannot be read."""
+
+    code = "invalidPath"
+
+
+class InvalidValue(BadRequest):
+    """A value of a directory that does not fit the schema, or a required one that is missing."""
+
+    code = "invalidValue"
+
+
+class NoTarget(BadRequest):
+    """A directory's change to a value that is not there."""
+
+    code = "noTarget"
+
+
+class ReadOnlyAttribute(BadRequest):
+    """A directory's change to an attribute that only the service sets."""
+
+    code = "mutability"
 
 
 class Unauthorized(MantaError):

@@ -18,11 +18,10 @@ async def add(
     session: AsyncSession,
     *,
     user_id: str,
-    email: str,
+    email: str | None,
     name: str,
     password_hash: str | None,
     email_verified: bool = False,
-    external_id: str | None = None,
 ) -> User:
     """Make a person; the unit's scope must name that person.
 
@@ -35,7 +34,6 @@ async def add(
         name=name,
         password_hash=password_hash,
         email_verified_at=datetime.now(UTC) if email_verified else None,
-        external_id=external_id,
     )
     session.add(user)
     try:

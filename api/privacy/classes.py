@@ -26,7 +26,7 @@ _table(
 )
 _table(
     "users",
-    id="id external_id",
+    id="id",
     contact="email name",
     secret="password_hash",  # noqa: S106  a class of columns
     fact="status email_verified_at last_login_at created_at updated_at",
@@ -51,6 +51,12 @@ _table("ceremonies", secret="digest", none="kind payload created_at expires_at")
 _table("throttles", secret="key", none="count window_started_at blocked_until")  # noqa: S106
 _table("roles", id="organization_id", none="name permissions created_at")
 _table("memberships", id="organization_id user_id", fact="role created_at")
+_table(
+    "directory_users",
+    id="organization_id user_id",
+    contact="user_name external_id profile",
+    fact="provisioned created_at updated_at",
+)
 _table("invitations", id="id organization_id invited_by", contact="email", secret="digest",  # noqa: S106
        none="role created_at expires_at used_at")  # fmt: skip
 _table("teams", id="id organization_id external_id", none="name created_at updated_at")
@@ -94,8 +100,8 @@ _table(
 )
 
 EXPORTED = frozenset(
-    {"users", "identities", "sessions", "passkeys", "memberships", "team_members", "api_keys", "conversations",
-     "messages", "usage", "consents", "audit_log"}
+    {"users", "identities", "sessions", "passkeys", "memberships", "directory_users", "team_members", "api_keys",
+     "conversations", "messages", "usage", "consents", "audit_log"}
 )  # fmt: skip
 """Tables of which a person's export has the person's rows."""
 NOT_EXPORTED = {

@@ -25,8 +25,6 @@ class User(Base):
     )
     email_verified_at: Mapped[datetime | None]
     last_login_at: Mapped[datetime | None]
-    external_id: Mapped[str | None]
-    """What a directory (SCIM) calls the person."""
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
 

@@ -1,8 +1,9 @@
 """Inside an organization: who belongs to it, what they may do, and its keys."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.db.tables.base import Base, Created, Id, OfOrganization, digest_check
@@ -29,6 +30,30 @@ class Membership(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     role: Mapped[str]
     created_at: Mapped[Created]
+
+
+class DirectoryUser(Base):
+    """What a directory (SCIM) calls a member. It stays when the person leaves, so that they can come back as the same.
+
+    `profile` has `name`, `displayName` and `emails` as the directory sent them.
+    """
+
+    __tablename__ = "directory_users"
+    __table_args__ = (
+        Index("uq_directory_users_user_name", "organization_id", text("lower(user_name)"), unique=True),
+        Index(None, "organization_id", "external_id"),
+        Index(None, "user_id"),
+    )
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    user_name: Mapped[str]
+    external_id: Mapped[str | None]
+    profile: Mapped[dict[str, Any]]
+    provisioned: Mapped[bool]
+    """The directory made this account, so its address follows the directory."""
+    created_at: Mapped[Created]
+    updated_at: Mapped[Created]
 
 
 class Invitation(Base):

@@ -76,7 +76,6 @@ CREATE TABLE users (
     status TEXT DEFAULT 'active' NOT NULL CONSTRAINT ck_users_status CHECK (status IN ('active', 'disabled', 'erased')),
     email_verified_at TIMESTAMP WITH TIME ZONE,
     last_login_at TIMESTAMP WITH TIME ZONE,
-    external_id TEXT,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT pk_users PRIMARY KEY (id),
@@ -106,6 +105,22 @@ CREATE TABLE data_keys (
     CONSTRAINT fk_data_keys_organization_id FOREIGN KEY(organization_id) REFERENCES organizations (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_data_keys_master_key_id ON data_keys (master_key_id);
+CREATE TABLE directory_users (
+    organization_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    user_name TEXT NOT NULL,
+    external_id TEXT,
+    profile JSONB NOT NULL,
+    provisioned BOOLEAN NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT pk_directory_users PRIMARY KEY (organization_id, user_id),
+    CONSTRAINT fk_directory_users_organization_id FOREIGN KEY(organization_id) REFERENCES organizations (id) ON DELETE CASCADE,
+    CONSTRAINT fk_directory_users_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX uq_directory_users_user_name ON directory_users (organization_id, lower(user_name));
+CREATE INDEX ix_directory_users_organization_id_external_id ON directory_users (organization_id, external_id);
+CREATE INDEX ix_directory_users_user_id ON directory_users (user_id);
 CREATE TABLE idempotency_keys (
     organization_id TEXT NOT NULL,
     digest BYTEA NOT NULL,
