@@ -197,7 +197,8 @@ def _text(column: Any, *, exact: bool = False) -> Asked:  # noqa: ANN401  column
 
     def asked(node: Compare) -> Condition:
         if node.operator == "pr":
-            return column.is_not(None)
+            present: Condition = column.is_not(None)
+            return present
         if not isinstance(node.value, str):
             raise InvalidFilter(f"{node.attribute!r} is compared with a text in quotes.")
         left = column if exact else func.lower(column)

@@ -116,11 +116,32 @@ TABLE: dict[str, str] = {
     "POST /api/conversations/{conversation_id}/messages": P.CONVERSATIONS_WRITE,
     "PATCH /api/conversations/{conversation_id}/messages/{message_id}": P.CONVERSATIONS_WRITE,
     "DELETE /api/conversations/{conversation_id}/messages/{message_id}": P.CONVERSATIONS_WRITE,
+    "DELETE /scim/v2/Groups/{team_id}": P.SCIM,
+    "DELETE /scim/v2/Users/{user_id}": P.SCIM,
+    "GET /scim/v2/Groups": P.SCIM,
+    "GET /scim/v2/Groups/{team_id}": P.SCIM,
+    "GET /scim/v2/ResourceTypes": P.SCIM,
+    "GET /scim/v2/ResourceTypes/{name}": P.SCIM,
+    "GET /scim/v2/Schemas": P.SCIM,
+    "GET /scim/v2/Schemas/{urn}": P.SCIM,
+    "GET /scim/v2/ServiceProviderConfig": P.SCIM,
+    "GET /scim/v2/Users": P.SCIM,
+    "GET /scim/v2/Users/{user_id}": P.SCIM,
+    "PATCH /scim/v2/Groups/{team_id}": P.SCIM,
+    "PATCH /scim/v2/Users/{user_id}": P.SCIM,
+    "POST /scim/v2/.search": P.SCIM,
+    "POST /scim/v2/Groups": P.SCIM,
+    "POST /scim/v2/Groups/.search": P.SCIM,
+    "POST /scim/v2/Users": P.SCIM,
+    "POST /scim/v2/Users/.search": P.SCIM,
+    "PUT /scim/v2/Groups/{team_id}": P.SCIM,
+    "PUT /scim/v2/Users/{user_id}": P.SCIM,
 }
 ENDS = {"POST /api/auth/logout", "DELETE /api/auth/sessions"}
 """Each of these ends the session that asks: they run on one of their own."""
 ASK_SERVE = {"GET /api/models", "GET /readyz", "GET /health", "GET /metrics"}
 """Whoever is let in asks Ray, which does not run here; tests/stack has them."""
+PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 BODIES: dict[str, dict[str, Any]] = {
     "PATCH /api/users/{user_id}": {"name": "x"},
     "PATCH /api/teams/{team_id}": {"name": "x"},
@@ -128,6 +149,22 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /api/conversations/{conversation_id}": {"version": 1},
     "POST /api/conversations/{conversation_id}/messages": {"role": "user", "content": "x"},
     "PATCH /api/conversations/{conversation_id}/messages/{message_id}": {"version": 1},
+    "PUT /scim/v2/Users/{user_id}": {
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": "foreign@example.com",
+    },
+    "PUT /scim/v2/Groups/{team_id}": {
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+        "displayName": "x",
+    },
+    "PATCH /scim/v2/Users/{user_id}": {
+        "schemas": [PATCH],
+        "Operations": [{"op": "replace", "value": {"active": True}}],
+    },
+    "PATCH /scim/v2/Groups/{team_id}": {
+        "schemas": [PATCH],
+        "Operations": [{"op": "replace", "value": {"displayName": "x"}}],
+    },
 }
 """What a foreign id gets as far as the id with; other bodies are refused before."""
 IDS = (
