@@ -1,16 +1,17 @@
 """Accounts: made, entered, and their passwords changed. It knows no HTTP but the context of the request."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from api.audit.record import record
 from api.context import Context
-from api.db import accounts, logins, privacy
+from api.db import accounts, logins
 from api.db import sessions as session_queries
 from api.db.notifications import notify
 from api.db.session import Database, Unit
 from api.identity.hasher import Hasher
 from api.identity.mailer import Mailer
+from api.identity.newcomers import BAD_LINK, FIRST_ADMIN, Newcomer, place_of, settle
 from api.identity.people import checked_email, scope_of
 from api.identity.registration import Rule
 from api.identity.secrets import digest_of, new_secret
@@ -18,28 +19,12 @@ from api.identity.sessions import Sessions, SignedIn
 from api.identity.throttle import Throttle
 from api.identity.two_factor.codes import Codes
 from api.ids import new_id
-from api.privacy.documents import Document
-from api.roles import MEMBER, OWNER
-from api.scope import DEFAULT_ORGANIZATION, Scope
-from configs.errors import BadRequest, Forbidden, Unauthorized
+from api.scope import Scope
+from configs.errors import BadRequest, Unauthorized
 
 WRONG = "The e-mail address or the password is wrong."
-FIRST_ADMIN, VERIFY, RESET = "first_admin", "verify_email", "reset_password"
+VERIFY, RESET = "verify_email", "reset_password"
 LIVES_S = {FIRST_ADMIN: 7 * 86400.0, VERIFY: 86400.0, RESET: 3600.0}
-BAD_LINK = "This link is not valid any more: ask for a new one."
-
-
-@dataclass(frozen=True, slots=True)
-class Newcomer:
-    """Who wants an account; `proof` is an invitation or the first admin's link."""
-
-    email: str
-    name: str
-    password: str
-    proof: str | None
-    user_agent: str
-    accepted: tuple[Document, ...] = ()
-    """Documents that were shown and agreed to."""
 
 
 class Accounts:
@@ -61,7 +46,7 @@ class Accounts:
         self._codes = codes
         self._mailer = mailer
 
-    async def register(self, context: Context, newcomer: Newcomer, rule: Rule) -> SignedIn:
+    async def register(self, context: Context, newcomer: Newcomer, password: str, rule: Rule) -> SignedIn:
         """Make an account and sign in.
 
         Raises:
@@ -69,36 +54,17 @@ class Accounts:
             Conflict: the address has an account.
             BadRequest: the address is none, or the link is used or over.
         """
-        email = checked_email(newcomer.email)
-        organization_id, role, verified = await self._welcomed(newcomer, email, rule)
-        password_hash, user_id = await self._hasher.hash(newcomer.password), new_id("user")
-        async with self._database.unit(Scope(organization_id, user_id)) as unit:
-            await self._use_proof(unit, newcomer, organization_id)
-            await accounts.add(
-                unit,
-                user_id=user_id,
-                email=email,
-                name=newcomer.name,
-                password_hash=password_hash,
-                email_verified=verified,
-            )
-            await accounts.join(unit, organization_id, user_id, role)
-            for shown in newcomer.accepted:
-                await privacy.keep_document(unit, shown.name, shown.version, shown.text)
-                await privacy.add_consent(unit, new_id("cons"), user_id, shown.name, shown.version, given=True)
-            await record(
-                unit,
-                context,
-                "user.register",
-                organization_id=organization_id,
-                actor=user_id,
-                target=user_id,
-                role=role,
-            )
+        email = checked_email(newcomer.email or "")
+        newcomer = replace(newcomer, email=email)
+        place = await place_of(self._database, newcomer, rule)
+        password_hash, user_id = await self._hasher.hash(password), new_id("user")
+        proven = place.proves_email
+        async with self._database.unit(Scope(place.organization_id, user_id)) as unit:
+            await settle(unit, context, newcomer, place, user_id, password_hash=password_hash, email_verified=proven)
             signed_in = await self._sessions.begin(
-                unit, context, user_id, organization_id, ["password"], newcomer.user_agent
+                unit, context, user_id, place.organization_id, ["password"], newcomer.user_agent
             )
-            link = None if verified else await self._verification(unit, user_id, email)
+            link = None if proven else await self._verification(unit, user_id, email)
         if link is not None and self._mailer is not None:
             self._mailer.send(email, "verify", path=link)
         return signed_in
@@ -240,37 +206,6 @@ class Accounts:
         if person is None or person["status"] != "active" or person["email"] != found["email"]:
             raise BadRequest(BAD_LINK, param="token")
         return person
-
-    async def _welcomed(self, newcomer: Newcomer, email: str, rule: Rule) -> tuple[str, str, bool]:
-        """Where a newcomer belongs: organization, role, and whether the address is proven by the way they came."""
-        if newcomer.proof is None:
-            if rule == "open":
-                return DEFAULT_ORGANIZATION, MEMBER, False
-            texts = {"closed": "Nobody can register here.", "invite": "Registering here needs an invitation."}
-            raise Forbidden(f"{texts[rule]} An admin of this installation can let you in.")
-        digest = digest_of(newcomer.proof).hex()
-        async with self._database.unit() as unit:
-            token = await logins.find(unit, "token", digest)
-            invitation = await logins.find(unit, "invitation", digest)
-        if token is not None and token["good"] and token["purpose"] == FIRST_ADMIN:
-            return DEFAULT_ORGANIZATION, OWNER, False
-        if invitation is None or not invitation["good"] or invitation["email"] not in (None, email):
-            raise BadRequest(
-                "This invitation is not valid: it is used, over, or for another address.", param="invitation"
-            )
-        return invitation["organization_id"], invitation["role"], invitation["email"] is not None
-
-    async def _use_proof(self, unit: Unit, newcomer: Newcomer, organization_id: str) -> None:
-        if newcomer.proof is None:
-            return
-        digest = digest_of(newcomer.proof)
-        invitation = await logins.find(unit, "invitation", digest.hex())
-        if invitation is not None:
-            used = await accounts.use_invitation(unit, invitation["id"])
-        else:
-            used = await accounts.use_token(unit, digest, FIRST_ADMIN)
-        if not used:
-            raise BadRequest(BAD_LINK, param="invitation")
 
     async def _verification(self, unit: Unit, user_id: str, email: str) -> str | None:
         return await link_of(unit, VERIFY, user_id, email) if self._mailer is not None else None

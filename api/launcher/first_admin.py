@@ -4,7 +4,8 @@ from pathlib import Path
 
 from api.db import accounts, logins
 from api.db.session import Database
-from api.identity.accounts import FIRST_ADMIN, LIVES_S
+from api.identity.accounts import LIVES_S
+from api.identity.newcomers import FIRST_ADMIN
 from api.identity.secrets import digest_of
 from api.roles import OWNER
 from api.scope import DEFAULT_ORGANIZATION, INSTALLATION

@@ -12,7 +12,8 @@ from api.db import accounts as account_queries
 from api.db import sessions as session_queries
 from api.documents import takes
 from api.identity import registration
-from api.identity.accounts import Newcomer
+from api.identity.newcomers import Newcomer
+from api.identity.secrets import digest_of
 from api.identity.sessions import SignedIn
 from api.policy import caller, guarded_router, public, requires
 from api.principal import Permission
@@ -103,8 +104,9 @@ async def register(request: Request) -> Response:
     privacy = services.cluster.configuration.privacy
     needed = TO_ACCEPT if rule == "open" and asked.invitation is None and privacy.controller.complete else ()
     accepted = accepted_documents(asked.accepts or {}, privacy, needed)
-    newcomer = Newcomer(asked.email, asked.name, asked.password, asked.invitation, agent_of(request), accepted)
-    return signed_in(request, await services.accounts.register(context, newcomer, rule), 201)
+    proof = digest_of(asked.invitation) if asked.invitation is not None else None
+    newcomer = Newcomer(asked.email, asked.name, proof, agent_of(request), accepted)
+    return signed_in(request, await services.accounts.register(context, newcomer, asked.password, rule), 201)
 
 
 @router.post("/api/auth/login", tags=["Sign-in"], openapi_extra=takes(LoginRequest))

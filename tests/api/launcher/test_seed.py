@@ -7,7 +7,7 @@ import pytest
 
 from api.db import accounts, keys
 from api.db.session import JOBS_ROLE, Database
-from api.identity.accounts import FIRST_ADMIN
+from api.identity.newcomers import FIRST_ADMIN
 from api.identity.secrets import digest_of as digest_of_secret
 from api.keys import digest_of, key_of
 from api.launcher.launcher import SEED
