@@ -1,4 +1,6 @@
-"""The one cookie: a session's refresh token. Scripts cannot read it, other sites cannot send it."""
+"""The two cookies, which scripts cannot read: a session's refresh token, which other sites cannot make a browser send,
+and what binds a sign-in under way to its browser, which comes along when a provider sends the browser back.
+"""
 
 from collections.abc import MutableMapping
 from http.cookies import CookieError, SimpleCookie
@@ -9,6 +11,11 @@ from starlette.responses import Response
 NAME = "manta_refresh"
 HOST_NAME = "__Host-manta_refresh"
 """Over TLS: a browser takes it from this very host and over TLS only (RFC 6265bis, cookie prefixes)."""
+
+
+BINDING_NAME = "manta_sign_in"
+HOST_BINDING_NAME = "__Host-manta_sign_in"
+MAX_BINDING = 64
 
 
 def set_refresh(response: Response, scope: MutableMapping[str, Any], token: str, seconds: int) -> None:
@@ -25,20 +32,44 @@ def set_refresh(response: Response, scope: MutableMapping[str, Any], token: str,
     )
 
 
+def set_binding(response: Response, scope: MutableMapping[str, Any], binding: str, seconds: int) -> None:
+    """Bind a sign-in to this browser for a while."""
+    secure = scope["scheme"] == "https"
+    response.set_cookie(
+        HOST_BINDING_NAME if secure else BINDING_NAME,
+        binding,
+        max_age=seconds,
+        path="/" if secure else "/api/auth",
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def binding_of(scope: MutableMapping[str, Any]) -> str | None:
+    """What binds sign-ins to the browser that sent this; over TLS only the cookie that no other site can plant."""
+    found = _found(scope, (HOST_BINDING_NAME,) if scope["scheme"] == "https" else (BINDING_NAME,))
+    return found if found is not None and len(found) <= MAX_BINDING else None
+
+
 def refresh_of(scope: MutableMapping[str, Any]) -> str | None:
     """The refresh token that a request carries."""
+    return _found(scope, (HOST_NAME, NAME))
+
+
+def _found(scope: MutableMapping[str, Any], names: tuple[str, ...]) -> str | None:
     for name, value in scope["headers"]:
         if name == b"cookie":
-            found = _read(value.decode("latin-1"))
+            found = _read(value.decode("latin-1"), names)
             if found is not None:
                 return found
     return None
 
 
-def _read(header: str) -> str | None:
+def _read(header: str, names: tuple[str, ...]) -> str | None:
     try:
         jar: SimpleCookie = SimpleCookie(header)
     except CookieError:
         return None
-    morsel = jar.get(HOST_NAME) or jar.get(NAME)
-    return morsel.value if morsel is not None and morsel.value else None
+    found = (jar[name].value for name in names if name in jar)
+    return next((value for value in found if value), None)

@@ -60,6 +60,14 @@ SCIM_ERROR_SHAPE = {
         "detail": {"type": "string"},
     },
 }
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route that answers these errors besides those of its kind."""
+    content = {"application/json": {"schema": {"$ref": REFERENCE.format(model="Error")}}}
+    return {status: {"description": ERRORS[status], "content": content} for status in statuses}
+
+
 PUBLIC_STATUSES = (400, 404, 429, 503)
 GUARDED_STATUSES = (401, 403)
 BODY_STATUSES = (408, 409, 413, 422, 504)

@@ -9,9 +9,13 @@ from api.conversations import Conversations
 from api.db.session import Database
 from api.directory import Directory
 from api.doorkeeper import Doorkeeper
+from api.fetch import Fetcher
 from api.identity.accounts import Accounts
 from api.identity.hasher import Hasher
+from api.identity.linked import LinkedIdentities
 from api.identity.mailer import Mailer
+from api.identity.provider_sign_in import ProviderSignIn
+from api.identity.providers import load_all
 from api.identity.sessions import Sessions
 from api.identity.throttle import Throttle
 from api.identity.tokens import AccessTokens
@@ -44,6 +48,8 @@ class Services:
     codes: Codes
     enrolment: Enrolment
     passkeys: Passkeys
+    sign_in: ProviderSignIn
+    linked: LinkedIdentities
     mailer: Mailer | None
     vault: Vault
     conversations: Conversations
@@ -67,6 +73,8 @@ class IdentityServices(TypedDict):
     codes: Codes
     enrolment: Enrolment
     passkeys: Passkeys
+    sign_in: ProviderSignIn
+    linked: LinkedIdentities
     mailer: Mailer | None
 
 
@@ -80,6 +88,7 @@ def identity_services(cluster: Cluster, database: Database, vault: Vault) -> Ide
     mailer = Mailer(identity.smtp, site) if identity.smtp is not None else None
     codes = Codes(database, vault, throttle)
     accounts = Accounts(database, hasher, sessions, throttle, codes, mailer)
+    providers = load_all(identity.providers, Fetcher(proxy=identity.providers_proxy)) if identity.providers else {}
     return IdentityServices(
         doorkeeper=Doorkeeper(database, tokens),
         origins=Origins.of(general),
@@ -90,5 +99,7 @@ def identity_services(cluster: Cluster, database: Database, vault: Vault) -> Ide
         codes=codes,
         enrolment=Enrolment(database, codes, accounts),
         passkeys=Passkeys(database, accounts, general),
+        sign_in=ProviderSignIn(database, providers, sessions, configuration.privacy),
+        linked=LinkedIdentities(database, accounts, {provider.issuer for provider in providers.values()}),
         mailer=mailer,
     )

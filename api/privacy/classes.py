@@ -47,7 +47,7 @@ _table(
     secret="credential_id user_handle public_key sign_count",  # noqa: S106
     fact="name created_at last_used_at",
 )
-_table("ceremonies", secret="digest", none="kind payload created_at expires_at")  # noqa: S106
+_table("ceremonies", secret="digest payload", none="kind created_at expires_at")  # noqa: S106
 _table("throttles", secret="key", none="count window_started_at blocked_until")  # noqa: S106
 _table("roles", id="organization_id", none="name permissions created_at")
 _table("memberships", id="organization_id user_id", fact="role created_at")

@@ -30,6 +30,7 @@ class GithubProvider:
         self._client = codes.Client(spec, secret, posts_secret=True)
         self._fetcher = fetcher
         self._site = (spec.issuer or GITHUB_URL).rstrip("/")
+        self.issuer = urlsplit(self._site).netloc.lower()
         self._api = (spec.api_url or (GITHUB_API_URL if spec.issuer is None else f"{self._site}/api/v3")).rstrip("/")
 
     async def authorization_url(self, redirect_uri: str, ceremony: Ceremony) -> str:
@@ -55,7 +56,7 @@ class GithubProvider:
             raise refusal(self.spec, "it did not say who signed in")
         email = primary(await self._ask("/user/emails?per_page=100", token))
         name = text_or_none(person.get("name"), MAX_NAME) or text_or_none(person.get("login"), MAX_NAME)
-        return Identity(urlsplit(self._site).netloc.lower(), str(number), email, email is not None, name)
+        return Identity(self.issuer, str(number), email, email is not None, name)
 
     async def _ask(self, path: str, token: str) -> Any:  # noqa: ANN401  JSON is anything
         """The API's answer; None where it gives none, as when the person did not grant the scope."""

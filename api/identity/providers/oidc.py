@@ -37,6 +37,7 @@ class OidcProvider:
 
     def __init__(self, spec: ProviderSpec, secret: str | None, fetcher: Fetcher, clock: Clock) -> None:
         self.spec = spec
+        self.issuer = str(spec.issuer)
         self._secret = secret
         self._fetcher = fetcher
         self._metadata = Cached(lambda: discover(spec, fetcher), DISCOVERY_AGE_S, clock)

@@ -60,6 +60,8 @@ class Provider(Protocol):
     """One configured provider."""
 
     spec: ProviderSpec
+    issuer: str
+    """Whose subjects its identities are."""
 
     async def authorization_url(self, redirect_uri: str, ceremony: Ceremony) -> str:
         """Where to send the browser.
