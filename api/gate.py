@@ -73,7 +73,7 @@ class Gate:
                 raise BadRequest("An address may not contain NUL characters.")
             if scope["method"] in WITH_BODY:
                 context.body = await self._read(headers, receive)
-                if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in JSON_TYPES:
+                if (context.body or scope["method"] != "DELETE") and kind_of(headers) in JSON_TYPES:
                     context.json = await self._parsed(context.body)
         except MantaError as error:
             await response_of(error, context.request_id, context.path)(scope, receive, send_named)
@@ -124,6 +124,11 @@ class Gate:
                         return b"".join(parts) if len(parts) > 1 else parts[0]
         except TimeoutError as error:
             raise BodyTimedOut(f"The body did not arrive within {BODY_TIMEOUT_S:g} seconds.") from error
+
+
+def kind_of(headers: dict[bytes, bytes]) -> bytes:
+    """The body's media type."""
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
 def make_context(headers: dict[bytes, bytes]) -> Context:

@@ -214,9 +214,7 @@ def _text(column: Any, *, exact: bool = False) -> Asked:  # noqa: ANN401  column
 def _like(column: ColumnElement[Any], operator: str, value: str) -> Condition:
     if operator == "co":
         return column.contains(value, autoescape=True)
-    if operator == "sw":
-        return column.startswith(value, autoescape=True)
-    return column.endswith(value, autoescape=True)
+    return column.startswith(value, autoescape=True) if operator == "sw" else column.endswith(value, autoescape=True)
 
 
 def _active(node: Compare) -> Condition:
@@ -229,7 +227,7 @@ def _active(node: Compare) -> Condition:
 
 def _addresses(node: Compare) -> Condition:
     """Any of the addresses that the directory named, or the one for signing in."""
-    values = func.jsonb_array_elements(func.coalesce(DirectoryUser.profile["emails"], cast("[]", JSONB)))
+    values = func.jsonb_array_elements(func.coalesce(DirectoryUser.profile["emails"], cast([], JSONB)))
     each = values.table_valued("value", name="email")
     address = cast(each.c.value, JSONB)["value"].astext
     if node.operator == "ne":

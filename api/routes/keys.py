@@ -1,6 +1,6 @@
 """API keys: a person's own, and with `keys:manage` the organization's."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Request, Response
 from pydantic import Field
@@ -19,7 +19,7 @@ from api.principal import GRANTABLE, Permission, Principal
 from api.roles import covers
 from api.services import services_of
 from api.validation import Wire, read
-from configs.errors import BadRequest, NotFound
+from configs.errors import BadRequest, Forbidden, NotFound
 
 router = guarded_router()
 
@@ -34,6 +34,8 @@ class NewKeyRequest(Wire):
     permissions: Annotated[list[str], Field(min_length=1, max_length=32)] | None = None
     models: Annotated[list[ModelName], Field(min_length=1, max_length=100)] | None = None
     expires_in_s: Annotated[int, Field(ge=1, le=LONGEST_LIFE_S)] | None = None
+    owned_by: Literal["person", "organization"] = "person"
+    """An organization's key goes on when its maker leaves: for programs, such as a directory."""
 
 
 @router.post("/api/keys", tags=["Keys"], status_code=201, openapi_extra=takes(NewKeyRequest))
@@ -42,6 +44,8 @@ async def create_key(request: Request) -> Response:
     """Make a key; this answer is the only place where it is shown. A person's key never does more than the person."""
     principal, context = caller(request), context_of(request.scope)
     asked = read(NewKeyRequest, context)
+    if asked.owned_by == "organization" and not principal.may(Permission.KEYS_MANAGE):
+        raise Forbidden("Only who manages keys can make one of the organization.", param="owned_by")
     permissions, models = allowed(asked.permissions, principal), allowed_models(asked.models, principal)
 
     async def effect(unit: Unit) -> dict[str, Any]:
@@ -50,7 +54,7 @@ async def create_key(request: Request) -> Response:
             unit,
             made,
             organization_id=principal.organization_id,
-            user_id=principal.user_id,
+            user_id=principal.user_id if asked.owned_by == "person" else None,
             name=asked.name,
             permissions=permissions,
             models=models,

@@ -23,9 +23,7 @@ class Directory:
 
     async def call(self, method: str, path: str, body: Any = None, **params: Any) -> httpx2.Response:
         headers = {**self.headers, "content-type": "application/scim+json"}
-        return await self.http.request(
-            method, f"/scim/v2{path}", json=body if body is not None else None, params=params, headers=headers
-        )
+        return await self.http.request(method, f"/scim/v2{path}", json=body, params=params or None, headers=headers)
 
     async def made(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = await self.call("POST", path, body)
@@ -33,8 +31,8 @@ class Directory:
         resource: dict[str, Any] = answer.json()
         return resource
 
-    async def user(self, name: str, **more: Any) -> dict[str, Any]:
-        return await self.made("/Users", {"schemas": [], "userName": f"{name}@example.com", **more})
+    async def user(self, local: str, **more: Any) -> dict[str, Any]:
+        return await self.made("/Users", {"schemas": [], "userName": f"{local}@example.com", **more})
 
     async def patch(self, path: str, *operations: dict[str, Any]) -> httpx2.Response:
         return await self.call("PATCH", path, {"schemas": [], "Operations": list(operations)})
@@ -47,7 +45,8 @@ class Directory:
 
 
 async def directory_of(app: Application, owner: Person) -> Directory:
-    answer = await owner.http.post("/api/keys", json={"name": "d", "permissions": ["scim"]}, headers=owner.headers)
+    body = {"name": "directory", "permissions": ["scim"], "owned_by": "organization"}
+    answer = await owner.http.post("/api/keys", json=body, headers=owner.headers)
     headers = {"authorization": f"Bearer {answer.json()['key']}"}
     http = app.client()
     app.clients.append(http)
