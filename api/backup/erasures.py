@@ -1,6 +1,6 @@
 """What was erased stays erased: called after every restore, before anybody can read the restored database.
 
-Whoever keeps the ledger of erasures adds a replay here: `REPLAYS.append(replay)`.
+`manta db restore --erasures FILE` adds the replay of a ledger (`api.privacy.erase`).
 """
 
 from collections.abc import Callable

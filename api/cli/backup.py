@@ -1,5 +1,6 @@
 """`manta db backup|backups|restore|verify`: whole backups, and the proof that they are good."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from api.cli.output import listing, print_json, size
 from configs.errors import BadRequest
 
 if TYPE_CHECKING:
+    from api.backup.store import Store
     from api.cli.restorable import Restorable
 
 PLACE = "A folder or s3://BUCKET/PREFIX; else `backup.to` of the YAML."
@@ -28,6 +30,12 @@ New = Annotated[Path, typer.Option(help="A new or empty folder.", show_default=F
 Scratch = Annotated[
     Path | None,
     typer.Option(help="Room for the whole database; else the system's own.", file_okay=False, exists=True),
+]
+Erasures = Annotated[
+    Path | None,
+    typer.Option(
+        help="`erasures.jsonl` of the old data directory: whoever it names is erased again.", show_default=False
+    ),
 ]
 MasterKeys = Annotated[
     Path | None,
@@ -67,6 +75,7 @@ def restore(
     backup_id: Id = None,
     at: At = None,
     master_keys: MasterKeys = None,
+    erasures: Erasures = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,8 +86,25 @@ def restore(
     if not elsewhere and not installation.layout.master_keys.exists():
         raise BadRequest("no backup holds the master keys: name your copy of them with --master-keys FILE")
     restorable = _restorable(installation, from_, master_keys, as_json)
+    if erasures is not None:
+        _erase_again(erasures)
     done = restorable.restore(data_dir, backup_id, until, master_keys)
+    if erasures is not None:
+        shutil.copy(erasures, Path(done["data_dir"]) / "erasures.jsonl")
     print_json(done) if as_json else typer.echo(f"{done['id']} is restored: manta serve --data-dir {done['data_dir']}")
+
+
+def _erase_again(ledger_file: Path) -> None:
+    from api.backup.erasures import REPLAYS  # noqa: PLC0415  SQLAlchemy: half a second that `--help` need not pay
+    from api.privacy.erase import replay_into  # noqa: PLC0415
+
+    if not ledger_file.is_file():
+        raise BadRequest(f"there is no file {str(ledger_file)!r}: --erasures names the old installation's ledger")
+
+    def replay(url: str, _: "Store") -> None:
+        replay_into(url, ledger_file)
+
+    REPLAYS.append(replay)
 
 
 def verify(

@@ -89,10 +89,11 @@ async def ask_for_erasure(session: AsyncSession, row_id: str, organization_id: s
         Erasure(id=row_id, organization_id=organization_id, subject_kind="user", subject_id=user_id, data_key_ids=ids)
     )
     await session.execute(delete(Invitation).where(Invitation.email == email))
+    await session.execute(delete(DirectoryUser).where(DirectoryUser.user_id == user_id))
     await session.execute(
         update(User)
         .where(User.id == user_id)
-        .values(email=None, name="", password_hash=None, external_id=None, status="erased", updated_at=func.now())
+        .values(email=None, name="", password_hash=None, status="erased", updated_at=func.now())
     )
     await session.execute(
         update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None)).values(ended_at=func.now())

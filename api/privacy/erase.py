@@ -4,6 +4,7 @@ It runs in `control`, as the role of jobs, and may begin again at any point. Par
 (files, vectors, training sets) add themselves to `ERASERS`.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from api.audit.record import record
 from api.db import data_keys
 from api.db import privacy as queries
 from api.db.notifications import notify
-from api.db.session import Database
+from api.db.session import JOBS_ROLE, Database
 from api.privacy import ledger
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,19 @@ async def erase(
         await record(unit, None, "user.erased", organization_id=organization_id, target=user_id, **report)
     log.info("the erasure %s is done", order_id)
     return report
+
+
+def replay_into(url: str, ledger_file: Path) -> int:
+    """`replay` in a database that was just restored, as a role that may do everything."""
+
+    async def all_of_it() -> int:
+        database = Database(url, pool_size=1, application="manta restore", role=JOBS_ROLE, deadline_s=None)
+        try:
+            return await replay(database, ledger_file)
+        finally:
+            await database.close()
+
+    return asyncio.run(all_of_it())
 
 
 async def replay(database: Database, data_dir: Path) -> int:

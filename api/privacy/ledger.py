@@ -24,8 +24,11 @@ def append(folder: Path, entry: dict[str, Any]) -> None:
 
 
 def entries(folder: Path) -> Iterator[dict[str, Any]]:
-    """All entries; a last line that a crash tore is left out, for its erasure was not done."""
-    path = folder / NAME
+    """All entries of a data directory, or of a copy of its ledger.
+
+    A last line that a crash tore is left out, for its erasure was not done.
+    """
+    path = folder / NAME if folder.is_dir() else folder
     if not path.exists():
         return
     for line in path.read_bytes().split(b"\n")[:-1]:

@@ -1,7 +1,9 @@
 """Copy, erasure, retention, consents: through the front, the job, and down to the bytes on the disk."""
 
+import asyncio
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from api.control.jobs import Jobs
 from api.db import schema
 from api.db.session import JOBS_ROLE, Database
 from api.privacy import ledger
-from api.privacy.erase import replay
+from api.privacy.erase import replay, replay_into
 from configs import postgres_cluster
 from configs.postgres import EmbeddedPostgres
 from configs.specs import Configuration
@@ -146,6 +148,19 @@ async def test_a_restored_database_forgets_again(
     await database.close()
     assert query(postgres, "SELECT 1 FROM users WHERE id = %s", person.id) == []
     assert query(postgres, "SELECT count(*) FROM erasures WHERE subject_id = %s", person.id) == [(1,)]
+
+
+async def test_a_copy_of_the_ledger_is_replayed_into_a_database_that_was_just_restored(
+    app: Application, postgres: EmbeddedPostgres, jobs: Jobs, fresh: str, tmp_path: Path
+) -> None:
+    person = await app.register(fresh)
+    await call(person, "POST", "/api/auth/erase", {"password": PASSWORD})
+    await jobs.run()
+    copy = tmp_path / "copy.jsonl"
+    await asyncio.to_thread(shutil.copy, app.services.cluster.data_dir / ledger.NAME, copy)
+    query(postgres, "INSERT INTO users (id, email) VALUES (%s, %s)", person.id, person.email)
+    assert await asyncio.to_thread(replay_into, postgres.root_url, copy) >= 1
+    assert query(postgres, "SELECT 1 FROM users WHERE id = %s", person.id) == []
 
 
 def test_a_torn_ledger_line_is_left_out(tmp_path: Path) -> None:
