@@ -7,9 +7,10 @@ from api.scope import DEFAULT_ORGANIZATION, Scope
 
 
 class Permission(StrEnum):
-    """What a route may ask for. Roles and keys hold some of them; `*` holds all but `account`."""
+    """What a route may ask for. Roles and keys hold some of them; `*` holds all but the two on `account`."""
 
     ACCOUNT = "account"
+    ACCOUNT_FULL = "account:full"
     INFERENCE = "inference"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
@@ -33,8 +34,9 @@ class Permission(StrEnum):
 
 
 EVERYTHING = "*"
-PERSONAL = frozenset({Permission.ACCOUNT})
-"""What only a signed-in person may do, never a key: change a password, end sessions, erase oneself."""
+PERSONAL = frozenset({Permission.ACCOUNT, Permission.ACCOUNT_FULL})
+"""What only a signed-in person may do, never a key. `account`: see sessions and end them, set up and show a second
+factor. `account:full` is not for a session that lacks one: change a password, take one's data away, erase oneself."""
 OF_THE_INSTALLATION = frozenset({Permission.MODELS_WRITE, Permission.METRICS_READ, Permission.ORGANIZATIONS_WRITE})
 """What concerns every organization: it counts in the one that runs the installation only."""
 GRANTABLE = frozenset(Permission) - PERSONAL | {EVERYTHING}
@@ -69,7 +71,7 @@ class Principal:
     def may(self, permission: Permission) -> bool:
         """Whether this caller holds `permission`."""
         if permission in PERSONAL:
-            return self.session_id is not None
+            return self.session_id is not None and (permission is Permission.ACCOUNT or not self.needs_second_factor)
         if self.needs_second_factor or (
             permission in OF_THE_INSTALLATION and self.organization_id != DEFAULT_ORGANIZATION
         ):

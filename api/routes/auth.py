@@ -206,7 +206,7 @@ async def end_session(request: Request, session_id: str) -> Response:
 
 
 @router.post("/api/auth/password", tags=["Sign-in"], openapi_extra=takes(PasswordRequest))
-@requires(Permission.ACCOUNT)
+@requires(Permission.ACCOUNT_FULL)
 async def change_password(request: Request) -> Response:
     """Change the password; other sessions end."""
     context = context_of(request.scope)

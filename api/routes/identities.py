@@ -27,7 +27,7 @@ async def list_identities(request: Request) -> Response:
 
 
 @router.post("/api/auth/identities/{provider}/link", tags=["Sign-in"], openapi_extra=takes(AgainRequest))
-@requires(Permission.ACCOUNT)
+@requires(Permission.ACCOUNT_FULL)
 async def link(request: Request, provider: Provider) -> Response:
     """Begin to link an account at a provider: the address to send this browser to."""
     context, principal = context_of(request.scope), caller(request)
@@ -36,7 +36,7 @@ async def link(request: Request, provider: Provider) -> Response:
 
 
 @router.delete("/api/auth/identities/{identity_id}", tags=["Sign-in"])
-@requires(Permission.ACCOUNT)
+@requires(Permission.ACCOUNT_FULL)
 async def remove(request: Request, identity_id: str) -> Response:
     """Remove an identity; the last way to sign in stays."""
     context = context_of(request.scope)

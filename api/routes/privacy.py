@@ -61,7 +61,7 @@ class RetentionRequest(Wire):
 
 
 @router.get("/api/auth/export", tags=["Privacy"])
-@requires(Permission.ACCOUNT)
+@requires(Permission.ACCOUNT_FULL)
 async def export_me(request: Request) -> Response:
     """Everything about the caller, as a zip."""
     services, context, principal = services_of(request), context_of(request.scope), caller(request)
@@ -74,7 +74,7 @@ async def export_me(request: Request) -> Response:
 
 
 @router.post("/api/auth/erase", tags=["Privacy"], status_code=202, openapi_extra=takes(EraseRequest))
-@requires(Permission.ACCOUNT)
+@requires(Permission.ACCOUNT_FULL)
 async def erase_me(request: Request) -> Response:
     """Erase the caller: signed out at once, the key and all rows gone within a minute. There is no way back."""
     services, context, principal = services_of(request), context_of(request.scope), caller(request)

@@ -172,7 +172,9 @@ def test_permissions_are_held_one_by_one_or_all() -> None:
 def test_the_account_is_a_sessions_and_the_installation_is_the_first_organizations() -> None:
     everything = frozenset({EVERYTHING, "account"})
     assert not Principal("default", everything, key_id="k", user_id="u").may(Permission.ACCOUNT)
-    assert Principal("default", frozenset(), user_id="u", session_id="s").may(Permission.ACCOUNT)
+    for permission in PERSONAL:
+        assert Principal("default", frozenset(), user_id="u", session_id="s").may(permission)
+        assert not Principal("default", everything, key_id="k", user_id="u").may(permission)
     for permission in OF_THE_INSTALLATION:
         assert Principal("default", everything).may(permission)
         assert not Principal("org_1", everything).may(permission)

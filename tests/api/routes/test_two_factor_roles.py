@@ -25,6 +25,8 @@ async def test_a_role_that_needs_it_reaches_the_account_only(app: Application, f
     listing = "/api/teams"
     answer = await member.http.get(listing, headers=member.headers)
     assert outcome(answer) == (403, "two_factor_setup_required")
+    export = await member.http.get("/api/auth/export", headers=member.headers)
+    assert outcome(export) == (403, "two_factor_setup_required")
     me = (await member.http.get("/api/auth/me", headers=member.headers)).json()
     assert me["second_factor_needed"] is True
     assert (await viewer.http.get(listing, headers=viewer.headers)).status_code == 200
@@ -56,6 +58,9 @@ async def test_who_has_a_factor_must_show_it_in_every_session(app: Application, 
     query(app.postgres, "UPDATE sessions SET methods = '{oidc:example}' WHERE user_id = %s", person.id)
     app.services.doorkeeper.forget()
     assert outcome(await person.http.get("/api/teams", headers=person.headers)) == (403, "two_factor_required")
+    for method, path in (("GET", "export"), ("POST", "erase"), ("POST", "password")):
+        answer = await person.http.request(method, f"/api/auth/{path}", headers=person.headers)
+        assert outcome(answer) == (403, "two_factor_required"), path
     for path in ("totp", "passkeys/register/options"):
         answer = await person.http.post(
             f"/api/auth/{path}", json={"password": PASSWORD}, headers={**person.headers, "host": "localhost"}
