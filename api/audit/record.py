@@ -1,6 +1,7 @@
 """Write an entry in the same transaction as the act it tells of: either both are there, or neither."""
 
 import ipaddress
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,30 @@ async def record(
         outcome: `ok`, `refused` or `failed`.
         details: what else an auditor wants to know. Never content, names, addresses or secrets.
     """
+    await record_each(
+        session,
+        context,
+        action,
+        [target],
+        organization_id=organization_id,
+        actor=actor,
+        outcome=outcome,
+        **details,
+    )
+
+
+async def record_each(
+    session: Unit,
+    context: Context | None,
+    action: str,
+    targets: Sequence[str],
+    *,
+    organization_id: str | None = None,
+    actor: str | None = None,
+    outcome: str = "ok",
+    **details: Any,  # noqa: ANN401  any JSON
+) -> None:
+    """Add an entry for each target of one act; the rest as `record`."""
     principal = context.principal if context is not None else None
     chain = organization_id or (principal.organization_id if principal is not None else None)
     assert chain is not None
@@ -45,7 +70,7 @@ async def record(
         at=datetime.now(UTC),
         actor=actor or (principal.actor if principal is not None else "system"),
         action=action,
-        target=target,
+        targets=targets,
         outcome=outcome,
         address=network_of(context.address) if context is not None else "",
         request_id=context.answer_id if context is not None else "",

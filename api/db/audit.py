@@ -1,5 +1,6 @@
 """Queries on the audit log. It is added to by a function of the database, never by INSERT."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,10 @@ from api.db.tables import AuditHead, AuditRow
 
 APPEND = text(
     "SELECT append_audit(:organization_id, :at, :actor, :action, :target, :outcome, :address, :request_id, :details)"
+)
+APPEND_EACH = text(
+    "SELECT append_audit(:organization_id, :at, :actor, :action, target, :outcome, :address, :request_id, :details)"
+    " FROM unnest(CAST(:targets AS text[])) target"
 )
 CHAINS = text("""
     WITH RECURSIVE chain (name) AS (
@@ -59,28 +64,27 @@ async def append(
     at: datetime,
     actor: str,
     action: str,
-    target: str,
+    targets: Sequence[str],
     outcome: str,
     address: str,
     request_id: str,
     details: str,
-) -> int:
-    """Add an entry to an organization's chain; its number."""
-    number: int = await session.scalar(
-        APPEND,
-        {
-            "organization_id": organization_id,
-            "at": at,
-            "actor": actor,
-            "action": action,
-            "target": target,
-            "outcome": outcome,
-            "address": address,
-            "request_id": request_id,
-            "details": details,
-        },
-    )
-    return number
+) -> None:
+    """Add an entry for each target to an organization's chain, in one round trip."""
+    values = {
+        "organization_id": organization_id,
+        "at": at,
+        "actor": actor,
+        "action": action,
+        "outcome": outcome,
+        "address": address,
+        "request_id": request_id,
+        "details": details,
+    }
+    if len(targets) == 1:
+        await session.execute(APPEND, {**values, "target": targets[0]})
+    else:
+        await session.execute(APPEND_EACH, {**values, "targets": list(targets)})
 
 
 async def heads(session: AsyncSession) -> list[Head]:

@@ -107,16 +107,30 @@ class Database:
 
     async def _enter(self, session: AsyncSession, scope: Scope | None) -> None:
         wanted = {"role": self._role} if self._role else {}
-        if scope is not None:
-            wanted |= {"manta.org": scope.organization_id, "manta.user": scope.user_id}
-        if wanted:
-            calls = ", ".join(f"set_config('{name}', :v{number}, true)" for number, name in enumerate(wanted))
-            values = {f"v{number}": value for number, value in enumerate(wanted.values())}
-            await session.execute(text(f"select {calls}"), values)
+        await _configure(session, wanted | (_of(scope) if scope is not None else {}))
 
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+
+@asynccontextmanager
+async def acting(session: Unit, scope: Scope, then: Scope) -> AsyncIterator[None]:
+    """A part of a unit of work on behalf of another `scope`; after it the unit is `then`'s again."""
+    await _configure(session, _of(scope))
+    yield
+    await _configure(session, _of(then))
+
+
+def _of(scope: Scope) -> dict[str, str]:
+    return {"manta.org": scope.organization_id, "manta.user": scope.user_id}
+
+
+async def _configure(session: Unit, wanted: dict[str, str]) -> None:
+    if wanted:
+        calls = ", ".join(f"set_config('{name}', :v{number}, true)" for number, name in enumerate(wanted))
+        values = {f"v{number}": value for number, value in enumerate(wanted.values())}
+        await session.execute(text(f"select {calls}"), values)
 
 
 def psycopg_url(url: str) -> str:

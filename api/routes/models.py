@@ -10,8 +10,10 @@ from api.audit.record import record
 from api.context import context_of
 from api.db import models as model_queries
 from api.db.notifications import notify
+from api.db.session import Unit
 from api.directory import Entry
 from api.documents import takes
+from api.idempotency import once
 from api.policy import caller, guarded_router, requires
 from api.principal import Permission
 from api.services import services_of
@@ -56,17 +58,21 @@ async def list_served(request: Request) -> Response:
 @requires(Permission.MODELS_WRITE)
 async def add_model(request: Request) -> Response:
     """Serve one more model; the others go on. The body is an entry of the YAML's `model_list`."""
-    spec = _spec_of(context_of(request.scope).json)
-    services = services_of(request)
-    async with services.database.unit() as session:
-        taken = names_of(*(served for served, _ in await model_queries.all_rows(session)))
-        if (twice := sorted(taken & names_of(spec))) or not await model_queries.add(session, spec):
+    services, context = services_of(request), context_of(request.scope)
+    spec = _spec_of(context.json)
+
+    async def effect(unit: Unit) -> dict[str, Any]:
+        taken = names_of(*(served for served, _ in await model_queries.all_rows(unit)))
+        if (twice := sorted(taken & names_of(spec))) or not await model_queries.add(unit, spec):
             name = twice[0] if twice else spec.model_name
             raise Conflict(f"A model or adapter of the name {name!r} is served already.", param="model_name")
-        await record(session, context_of(request.scope), "model.add", target=spec.model_name)
-        await notify(session, model_queries.CHANNEL)
+        await record(unit, context, "model.add", target=spec.model_name)
+        await notify(unit, model_queries.CHANNEL)
+        return _served(spec, "api", None)
+
+    answer = await once(request, effect)
     await services.directory.refresh()
-    return json_answer(_served(spec, "api", None), 201)
+    return answer
 
 
 @router.delete("/api/models/{name:path}", tags=["Models"])

@@ -1,7 +1,7 @@
 """The organization itself, its roles, and how further organizations are made."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Request, Response
 from pydantic import Field
@@ -11,7 +11,9 @@ from api.audit.record import record
 from api.context import context_of
 from api.db import logins, organizations
 from api.db.notifications import notify
+from api.db.session import Unit, acting
 from api.documents import takes
+from api.idempotency import once
 from api.identity.members import check_permissions
 from api.identity.secrets import new_secret
 from api.ids import new_id
@@ -69,23 +71,27 @@ async def rename_organization(request: Request) -> Response:
 @requires(Permission.ORGANIZATIONS_WRITE)
 async def add_organization(request: Request) -> Response:
     """One more organization on this installation; the link in the answer makes its first owner."""
-    services, context, principal = services_of(request), context_of(request.scope), caller(request)
+    context, principal = context_of(request.scope), caller(request)
     asked, organization_id = read(OrganizationRequest, context), new_id("org")
     token, digest = new_secret()
-    async with services.database.unit(Scope(organization_id)) as unit:
-        told = await organizations.add(unit, organization_id, asked.name)
-        await organizations.add_invitation(
-            unit,
-            invitation_id=new_id("inv"),
-            digest=digest,
-            organization_id=organization_id,
-            email=None,
-            role=OWNER,
-            invited_by=principal.actor,
-            lifetime=FIRST_LINK,
-        )
-        await record(unit, context, "organization.create", organization_id=organization_id, target=organization_id)
-    return json_answer({**told, "token": token, "link": f"/welcome#invitation={token}"}, 201)
+
+    async def effect(unit: Unit) -> dict[str, Any]:
+        async with acting(unit, Scope(organization_id), principal.scope):
+            told = await organizations.add(unit, organization_id, asked.name)
+            await organizations.add_invitation(
+                unit,
+                invitation_id=new_id("inv"),
+                digest=digest,
+                organization_id=organization_id,
+                email=None,
+                role=OWNER,
+                invited_by=principal.actor,
+                lifetime=FIRST_LINK,
+            )
+            await record(unit, context, "organization.create", organization_id=organization_id, target=organization_id)
+        return {**told, "token": token, "link": f"/welcome#invitation={token}"}
+
+    return await once(request, effect)
 
 
 @router.get("/api/roles", tags=["Organization"])

@@ -1,11 +1,12 @@
 """Where a directory's requests are dealt with: who asks, for which organization, through which front."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 
-from api.audit.record import record
+from api.audit.record import record_each
 from api.context import Context, context_of
 from api.db.session import Database, Unit
 from api.policy import caller
@@ -44,4 +45,9 @@ class Desk:
 
     async def record(self, unit: Unit, action: str, target: str, **details: Any) -> None:  # noqa: ANN401  any JSON
         """An entry of the audit log."""
-        await record(unit, self.context, action, target=target, by="scim", **details)
+        await self.record_each(unit, action, [target], **details)
+
+    async def record_each(self, unit: Unit, action: str, targets: Sequence[str], **details: Any) -> None:  # noqa: ANN401
+        """An entry for each target."""
+        if targets:
+            await record_each(unit, self.context, action, targets, by="scim", **details)

@@ -167,7 +167,5 @@ async def _set_people(desk: Desk, unit: Unit, team: Team, before: set[str], afte
             raise InvalidValue("One of 'members' is no user of this organization.")
     if leaving:
         await queries.leave_all(unit, team.id, sorted(leaving))
-    for each in sorted(joining):
-        await desk.record(unit, "team.join", each, team=team.id)
-    for each in sorted(leaving):
-        await desk.record(unit, "team.leave", each, team=team.id)
+    await desk.record_each(unit, "team.join", sorted(joining), team=team.id)
+    await desk.record_each(unit, "team.leave", sorted(leaving), team=team.id)

@@ -13,7 +13,7 @@ LONG = 2000
 class RawStream:
     """One streamed chat on a socket of its own."""
 
-    def __init__(self, stack: Stack, tokens: int = LONG, **extra: Any) -> None:
+    def __init__(self, stack: Stack, tokens: int = LONG, key: str | None = None, **extra: Any) -> None:
         body = json.dumps(
             {
                 "model": "starter",
@@ -25,7 +25,7 @@ class RawStream:
             }
         ).encode()
         head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {stack.key}\r\n"
+            f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key or stack.key}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         self._socket = socket.create_connection(("127.0.0.1", stack.port), timeout=60)

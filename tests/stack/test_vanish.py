@@ -1,5 +1,7 @@
 """Clients that leave in the middle of a stream."""
 
+from typing import Any
+
 import pytest
 
 from tests.faults.streams import RawStream
@@ -38,7 +40,7 @@ def test_1000_clients_vanish(stack: Stack) -> None:
     [{"stream": False}, {"logprobs": True}, {"n": 2}, {"tools": [WEATHER]}],
     ids=["whole", "logprobs", "two choices", "tools"],
 )
-def test_work_for_a_client_that_left_is_stopped(stack: Stack, fields: dict[str, object]) -> None:
+def test_work_for_a_client_that_left_is_stopped(stack: Stack, fields: dict[str, Any]) -> None:
     stream = RawStream(stack, tokens=3500, **fields)
     stack.until(lambda: working(stack) > 0, 20)
     stream.close()

@@ -202,6 +202,6 @@ async def test_a_snapshot_reads_only(auditor: Database) -> None:
     with pytest.raises(DBAPIError, match="read-only"):
         async with auditor.snapshot() as unit:
             await audit_queries.append(
-                unit, organization_id="org_ro", at=datetime.now(UTC), actor="a", action="a", target="", outcome="ok",
-                address="", request_id="", details="{}",
+                unit, organization_id="org_ro", at=datetime.now(UTC), actor="a", action="a", targets=["a"],
+                outcome="ok", address="", request_id="", details="{}",
             )  # fmt: skip

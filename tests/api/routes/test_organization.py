@@ -184,3 +184,19 @@ async def test_lists_come_in_pages(app: Application, owner: Person, fresh: str, 
     assert seen == sorted(people)
     for query in ("limit=0", "limit=101", "limit=x", "after=%00"):
         assert (await call(owner, "GET", f"/api/users?{query}")).status_code == 400
+
+
+async def test_an_organization_is_made_once_per_idempotency_key(app: Application, fresh: str) -> None:
+    root = await app.register(f"{fresh}-root", "owner")
+    headers = root.headers | {"idempotency-key": fresh}
+    first, again = [await root.http.post("/api/organizations", json={"name": fresh}, headers=headers) for _ in range(2)]
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.content == first.content
+    other = await root.http.post("/api/organizations", json={"name": "other"}, headers=headers)
+    assert other.status_code == 422
+    async with app.client() as http:
+        body = {"email": f"{fresh}-chief@example.com", "password": PASSWORD, "invitation": first.json()["token"]}
+        chief = (await http.post("/api/auth/register", json=body)).json()
+    assert chief["organization_id"] == first.json()["id"]
+    mine = (await call(root, "GET", "/api/organization")).json()
+    assert mine["id"] == "default"
