@@ -76,8 +76,15 @@ async def organizations_of(session: AsyncSession, user_id: str) -> list[tuple[st
 
 
 async def has_owner(session: AsyncSession, organization_id: str, owner: str) -> bool:
-    """Whether an organization has a member of that role."""
-    query = select(exists().where(Membership.organization_id == organization_id, Membership.role == owner))
+    """Whether an organization has a member of that role who can sign in."""
+    query = select(
+        exists().where(
+            Membership.organization_id == organization_id,
+            Membership.role == owner,
+            User.id == Membership.user_id,
+            User.status == "active",
+        )
+    )
     return bool(await session.scalar(query))
 
 

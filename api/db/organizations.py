@@ -77,10 +77,14 @@ async def leave(session: AsyncSession, organization_id: str, user_id: str) -> bo
 
 
 async def other_owners(session: AsyncSession, organization_id: str, user_id: str, owner: str) -> int:
-    """How many owners there are besides this person. The organization's row is locked: two owners cannot both go."""
+    """How many owners there are besides this person who can act as one: the disabled and the erased cannot.
+
+    The organization's row is locked: two owners cannot both go.
+    """
     await session.execute(select(Organization.id).where(Organization.id == organization_id).with_for_update())
     others = (Membership.organization_id == organization_id, Membership.role == owner, Membership.user_id != user_id)
-    return int(await session.scalar(select(func.count()).select_from(Membership).where(*others)) or 0)
+    query = select(func.count()).select_from(Membership).join(User, User.id == Membership.user_id)
+    return int(await session.scalar(query.where(*others, User.status == "active")) or 0)
 
 
 async def roles(session: AsyncSession, organization_id: str) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from api.db import logins, organizations
 from api.db import privacy as queries
 from api.db import teams as team_queries
 from api.db.notifications import notify
-from api.db.session import Unit
+from api.db.session import Unit, acting
 from api.documents import takes
 from api.identity.members import check_change
 from api.identity.people import require_user
@@ -192,11 +192,11 @@ async def put_rule(request: Request) -> Response:
 async def _erased(request: Request, person: dict[str, Any]) -> Response:
     services, context, principal = services_of(request), context_of(request.scope), caller(request)
     user_id, order = person["user_id"], new_id("era")
-    for membership in person["memberships"]:
-        scope = Scope(membership["organization_id"], user_id)
-        async with services.database.unit(scope) as unit:
-            await _check_not_last(unit, scope, membership["role"])
-    async with services.database.unit(Scope(principal.organization_id, user_id)) as unit:
+    home = Scope(principal.organization_id, user_id)
+    async with services.database.unit(home) as unit:
+        for organization_id in sorted(each["organization_id"] for each in person["memberships"]):
+            async with acting(unit, Scope(organization_id, user_id), home):
+                await _check_not_last(unit, organization_id, user_id)
         await record(unit, context, "user.erase", target=user_id)
         await queries.ask_for_erasure(unit, order, principal.organization_id, user_id, person["email"] or "")
         await notify(unit, logins.CHANNEL)
@@ -205,8 +205,11 @@ async def _erased(request: Request, person: dict[str, Any]) -> Response:
     return json_answer({"id": order, "object": "erasure", "user_id": user_id}, 202)
 
 
-async def _check_not_last(unit: Unit, scope: Scope, role: str) -> None:
-    if role == OWNER and not await organizations.other_owners(unit, scope.organization_id, scope.user_id, OWNER):
+async def _check_not_last(unit: Unit, organization_id: str, user_id: str) -> None:
+    """In the unit of work that orders the erasure: of two owners who erase themselves at once, one is the last."""
+    found = await organizations.member(unit, organization_id, user_id)
+    is_owner = found is not None and found[1] == OWNER
+    if is_owner and not await organizations.other_owners(unit, organization_id, user_id, OWNER):
         raise Conflict("This is the last owner of an organization: make somebody else an owner first.")
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from api.db import accounts
+from api.scope import Scope
 from tests.fixtures.application import PASSWORD, Application, Person
 
 
@@ -57,6 +59,18 @@ async def test_the_last_owner_stays(app: Application, owner: Person, fresh: str,
         user["role"] for user in (await call(second, "GET", "/api/users")).json()["data"]
     ]
     assert roles.count("owner") == 1
+
+
+async def test_an_owner_who_cannot_sign_in_is_none(app: Application, owner: Person, fresh: str, org: str) -> None:
+    second = await app.register(f"{fresh}-second", "owner", org)
+    assert (await call(owner, "PATCH", f"/api/users/{second.id}", {"status": "disabled"})).status_code == 200
+    for method, body in (("PATCH", {"role": "member"}), ("PATCH", {"status": "disabled"}), ("DELETE", None)):
+        assert (await call(owner, method, f"/api/users/{owner.id}", body)).status_code == 409
+    assert (await call(owner, "POST", "/api/auth/erase", {"password": PASSWORD})).status_code == 409
+    async with app.services.database.unit(Scope(org)) as unit:
+        assert await accounts.has_owner(unit, org, "owner")
+        await accounts.change(unit, owner.id, status="disabled")
+        assert not await accounts.has_owner(unit, org, "owner")
 
 
 async def test_others_members_are_not_there(app: Application, owner: Person, fresh: str) -> None:

@@ -28,6 +28,9 @@ from tests.fixtures.database import query
 SECRET = "an-owl-that-nobody-may-find"
 CONTROLLER = {"name": "Example", "address": "1 Example Street", "email": "privacy@example.com", "law": "that of X"}
 
+ACTIVE_OWNERS = """SELECT count(*) FROM memberships m JOIN users u ON u.id = m.user_id
+    WHERE m.organization_id = %s AND u.status = 'active'"""
+
 
 async def call(person: Person, method: str, path: str, body: dict[str, Any] | None = None) -> httpx2.Response:
     return await person.http.request(method, path, json=body, headers=person.headers)
@@ -111,6 +114,16 @@ async def test_the_last_owner_cannot_go_and_an_admin_can_erase_a_member(
     assert (await call(member, "GET", "/api/auth/me")).status_code == 401
     await jobs.run()
     assert (await call(owner, "GET", f"/api/users/{member.id}")).status_code == 404
+
+
+async def test_of_the_last_two_owners_one_can_erase_themselves(app: Application, fresh: str) -> None:
+    for at_once in (False, True):
+        org = f"org_{fresh}_{at_once}"
+        two = [await app.register(f"{fresh}-{at_once}-{n}".lower(), "owner", org) for n in range(2)]
+        asked = [call(owner, "POST", "/api/auth/erase", {"password": PASSWORD}) for owner in two]
+        answers = await asyncio.gather(*asked) if at_once else [await each for each in asked]
+        assert sorted(answer.status_code for answer in answers) == [202, 409]
+        assert query(app.postgres, ACTIVE_OWNERS, org) == [(1,)]
 
 
 async def test_after_the_key_is_gone_no_byte_of_it_is_on_the_disk(fresh: str) -> None:
