@@ -12,7 +12,10 @@ from pathlib import Path
 from bench import report
 from bench.options import Options
 
-NAMES = ("chat", "mock", "streams500", "people", "startup", "vanish", "embedding", "search", "encryption", "identity")
+NAMES = (
+    *("chat", "mock", "streams500", "people", "startup", "vanish", "embedding", "search"),
+    *("encryption", "identity", "door", "logins", "plans"),
+)
 """Files here with `run(options) -> Report`; `all` runs one after the other. `bench.live` takes options of its own."""
 
 

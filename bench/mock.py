@@ -127,8 +127,8 @@ def now() -> float:
 
 
 @contextmanager
-def route(step_ms: float) -> Iterator[Route]:
-    """PostgreSQL, the scripted engine and the ingress, each a process of its own."""
+def route(step_ms: float, *flags: str, ports: tuple[int, int] = (PORT, ENGINE_PORT)) -> Iterator[Route]:
+    """PostgreSQL, the scripted engine and the ingress, each a process of its own; `flags` are the ingress's."""
     with open_folder() as folder:
         layout = Layout(folder / "data")
         with layout.hold(command="bench mock"), EmbeddedPostgres(layout) as postgres:
@@ -137,36 +137,39 @@ def route(step_ms: float) -> Iterator[Route]:
             secret = secrets.token_urlsafe(32)
             schema.upgrade(postgres.urls.owner_url)
             asyncio.run(seed(postgres.urls.app_url, [spec], key_of(secret), layout.secrets))
-            cluster = write_cluster(layout, postgres, spec)
-            with processes(folder, layout, cluster, step_ms) as (engine, ingress):
-                yield Route(Server(f"http://127.0.0.1:{PORT}/v1", MODEL, key_of(secret)), ingress, engine)
+            cluster = write_cluster(layout, postgres, spec, ports[0])
+            with processes(folder, layout, cluster, step_ms, ports, flags) as (engine, ingress):
+                yield Route(Server(f"http://127.0.0.1:{ports[0]}/v1", MODEL, key_of(secret)), ingress, engine)
 
 
-def write_cluster(layout: Layout, postgres: EmbeddedPostgres, spec: ModelSpec) -> Cluster:
+def write_cluster(layout: Layout, postgres: EmbeddedPostgres, spec: ModelSpec, port: int) -> Cluster:
     """What the ingress reads. There is no Valkey: nothing on a stream's way asks it."""
     cluster = Cluster(
         data_dir=layout.data_dir,
         database_url=SecretStr(postgres.urls.app_url),
         redis_url=SecretStr("redis://127.0.0.1:1/0"),
         link_secret=SecretStr(layout.secret("link")),
-        configuration=Configuration(model_list=(spec,), general_settings=GeneralSettings(port=PORT)),
+        configuration=Configuration(model_list=(spec,), general_settings=GeneralSettings(port=port)),
     )
     cluster.write(layout.cluster)
     return cluster
 
 
 @contextmanager
-def processes(folder: Path, layout: Layout, cluster: Cluster, step_ms: float) -> Iterator[tuple[Child, Child]]:
+def processes(
+    folder: Path, layout: Layout, cluster: Cluster, step_ms: float, ports: tuple[int, int], flags: tuple[str, ...]
+) -> Iterator[tuple[Child, Child]]:
     """Engine and ingress, ended in the other order."""
+    port, engine_port = ports
     env = environment() | {SECRET: cluster.link_secret.get_secret_value(), "PYTHONPATH": str(Path(__file__).parents[1])}
     python = [sys.executable, "-m"]
-    engine_argv = [*python, "bench.mock_engine", str(ENGINE_PORT), str(step_ms)]
-    ingress_argv = [*python, "bench.mock_ingress", str(layout.cluster), str(ENGINE_PORT)]
+    engine_argv = [*python, "bench.mock_engine", str(engine_port), str(step_ms)]
+    ingress_argv = [*python, "bench.mock_ingress", str(layout.cluster), str(engine_port), *flags]
     engine = spawn("scripted engine", engine_argv, cwd=folder, env=env, stdout=folder / "engine.log")
     try:
         ingress = spawn("ingress", ingress_argv, cwd=folder, env=env, stdout=folder / "ingress.log")
         try:
-            wait_until(lambda: listens(PORT) and listens(ENGINE_PORT), ingress, START_S)
+            wait_until(lambda: listens(port) and listens(engine_port), ingress, START_S)
             yield engine, ingress
         finally:
             ingress.terminate(5.0)

@@ -1,22 +1,30 @@
-"""The real ingress without Ray, in a process of its own: `python -m bench.mock_ingress CLUSTER_FILE ENGINE_PORT`.
+"""The real ingress without Ray, in its own process: `python -m bench.mock_ingress CLUSTER_FILE ENGINE_PORT [open]`.
 
 Gate, keys, checks, directory, gateway, exchange, link and outbox are Manta's own on a real PostgreSQL. Only the lease
-is not taken from Serve: there is one replica, `bench.mock_engine`, and it always has room.
+is not taken from Serve: there is one replica, `bench.mock_engine`, and it always has room. With `open` nobody is asked
+for a key, no policy decides and no usage row is kept: what those cost is the difference.
 """
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import uvloop
 
 from api.app import create_app
+from api.doorkeeper import Doorkeeper, Watch
 from api.http import Connection
+from api.identity.tokens import AccessTokens
 from api.ingress import build_services
+from api.outbox import Outbox
 from api.port import BACKLOG, bind
+from api.principal import EVERYTHING, Permission, Principal
+from api.services import Services
 from configs.cluster import Cluster
+from configs.errors import Forbidden, Unauthorized
 from serving.gateway import Gateway
 from serving.leases import Lease
 from serving.link.client import Address
@@ -45,10 +53,43 @@ async def _nothing() -> AsyncIterator[str]:
     yield ""
 
 
+class OpenDoor(Doorkeeper):
+    """Admits everybody, unasked, and watches nobody."""
+
+    async def admit(self, scope: MutableMapping[str, Any], permission: Permission) -> Principal:
+        """Somebody."""
+        return SOMEBODY
+
+    def watch(
+        self, scope: MutableMapping[str, Any], permission: Permission, cut: Callable[[Unauthorized | Forbidden], object]
+    ) -> Watch:
+        """Nothing is watched."""
+        return UNWATCHED
+
+
+class NoOutbox(Outbox):
+    """Keeps nothing."""
+
+    def add(self, row: dict[str, Any]) -> None:
+        """It is gone."""
+
+
+SOMEBODY = Principal("default", frozenset({EVERYTHING}))
+UNWATCHED = Watch(b"", Permission.INFERENCE, lambda error: error)
+
+
+def opened(services: Services, cluster: Cluster) -> Services:
+    """The same without key check, policy and usage rows."""
+    door = OpenDoor(services.database, AccessTokens(cluster.tokens(), cluster.configuration.identity.access_token_s))
+    return replace(services, doorkeeper=door, outbox=NoOutbox(cluster.data_dir / "usage", services.database))
+
+
 async def main() -> None:
     """Serve until ended."""
     cluster = Cluster.read(Path(sys.argv[1]))
     services = await build_services(cluster)
+    if sys.argv[3:] == ["open"]:
+        services = opened(services, cluster)
     services = replace(services, gateway=FreeGateway(cluster, Address("127.0.0.1", int(sys.argv[2]))))
     config = uvicorn.Config(
         create_app(services),

@@ -21,6 +21,8 @@ DATA = ROOT / ".coverage-data"
 GROUPS = ("lint", "unit", "stack", "faults")
 DEEP_BENCHES = ("vanish", "streams500", "people")
 """Full counts that fail when an answer does; their tables go to `bench/RESULTS.md`."""
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+"""Tests that share no stack; many of them wait for something, so two cores have room for both."""
 NOTHING_COLLECTED = 5  # pytest's exit status
 
 
@@ -60,7 +62,12 @@ def steps(*, deep: bool) -> list[Step]:
         Step("lint", "ruff", (python, "-m", "ruff", "check", ".")),
         Step("lint", "types", (python, "-m", "mypy")),
         Step("lint", "import rules", (str(BIN / "lint-imports"),)),
-        Step("unit", "unit and contract tests", (*pytest, "tests", *(f"--ignore={path}" for path in apart)), True),
+        Step(
+            "unit",
+            "unit and contract tests",
+            (*pytest, *SIDE_BY_SIDE, "tests", *(f"--ignore={path}" for path in apart)),
+            True,
+        ),
         Step("stack", "tests on a running stack", (*pytest, "tests/stack"), True),
         Step("faults", "tests that kill parts", (*pytest, "tests/faults")),
         *(Step("faults", f"bench {name}", (python, "-m", "bench", name)) for name in (DEEP_BENCHES if deep else ())),

@@ -1,14 +1,12 @@
 """No query on a request's path walks a whole table: its plans at 100,000 rows of everything."""
 
-import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from api.db import schema
+from api.scope import Scope
+from bench.explain import heard, plans, walked
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.application import PASSWORD, Application, application
 from tests.fixtures.data_dirs import held_layout, open_folder
@@ -68,34 +66,12 @@ async def app(big: EmbeddedPostgres) -> AsyncIterator[Application]:
         yield made
 
 
-@contextmanager
-def statements(app: Application) -> Iterator[list[tuple[str, Any]]]:
-    """Everything that the application sends."""
-    seen: list[tuple[str, Any]] = []
-    engine = app.services.database._engine.sync_engine
-
-    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        seen.append((statement, parameters))
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
-
-
-def walked(plan: dict[str, Any]) -> Iterator[str]:
-    """Tables that a plan reads from end to end."""
-    if plan["Node Type"] == "Seq Scan" and plan["Plan Rows"] >= 0:
-        yield plan["Relation Name"]
-    for below in plan.get("Plans", []):
-        yield from walked(below)
-
-
 async def test_no_request_walks_a_table(app: Application, big: EmbeddedPostgres) -> None:
     large = {
         name for (name,) in query(big, "SELECT relname FROM pg_class WHERE relkind = 'r' AND reltuples >= %s", ROWS)
     }
     assert len(large) >= 14
-    with statements(app) as seen:
+    with heard(app.services.database) as seen:
         person = await app.register("planner", "owner", "org_7")
         http, headers = person.http, person.headers
         conversation = (await http.post("/api/conversations", json={"title": "t"}, headers=headers)).json()["id"]
@@ -121,25 +97,7 @@ async def test_no_request_walks_a_table(app: Application, big: EmbeddedPostgres)
         await http.post("/api/auth/refresh", headers={"origin": app.origin})
         await http.post("/api/auth/login", json={"email": person.email, "password": "wrong"})
         await http.post("/api/auth/login", json={"email": person.email, "password": PASSWORD})
-    found = await explained(app, seen, person.id)
+    told = await plans(app.services.database, seen, Scope("org_7", person.id))
+    found = {statement: set(walked(plan)) for statement, plan in told.items()}
     assert {name: sorted(tables & large) for name, tables in found.items() if tables & large} == {}
     assert len(found) > 30
-
-
-async def explained(app: Application, seen: list[tuple[str, Any]], user_id: str) -> dict[str, set[str]]:
-    """The tables that each kind of statement walks."""
-    found: dict[str, set[str]] = {}
-    engine = app.services.database._engine
-    for statement, parameters in seen:
-        if statement.split()[0].upper() not in ("SELECT", "UPDATE", "DELETE", "INSERT") or statement in found:
-            continue
-        async with engine.connect() as connection:
-            await connection.exec_driver_sql(
-                "SELECT set_config('manta.org', 'org_7', true), set_config('manta.user', %(u)s, true)", {"u": user_id}
-            )
-            result = await connection.exec_driver_sql("EXPLAIN (FORMAT JSON) " + statement, parameters)
-            plan = result.scalar_one()
-            await connection.rollback()
-        plans = plan if isinstance(plan, list) else json.loads(plan)
-        found[statement] = set(walked(plans[0]["Plan"]))
-    return found
