@@ -3,7 +3,6 @@ and what binds a sign-in under way to its browser, which comes along when a prov
 """
 
 from collections.abc import MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from starlette.responses import Response
@@ -48,28 +47,18 @@ def set_binding(response: Response, scope: MutableMapping[str, Any], binding: st
 
 def binding_of(scope: MutableMapping[str, Any]) -> str | None:
     """What binds sign-ins to the browser that sent this; over TLS only the cookie that no other site can plant."""
-    found = _found(scope, (HOST_BINDING_NAME,) if scope["scheme"] == "https" else (BINDING_NAME,))
+    found = _found(scope, HOST_BINDING_NAME if scope["scheme"] == "https" else BINDING_NAME)
     return found if found is not None and len(found) <= MAX_BINDING else None
 
 
 def refresh_of(scope: MutableMapping[str, Any]) -> str | None:
-    """The refresh token that a request carries."""
-    return _found(scope, (HOST_NAME, NAME))
+    """The refresh token that a request carries; over TLS only the cookie that no other site can plant."""
+    return _found(scope, HOST_NAME if scope["scheme"] == "https" else NAME)
 
 
-def _found(scope: MutableMapping[str, Any], names: tuple[str, ...]) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"cookie":
-            found = _read(value.decode("latin-1"), names)
-            if found is not None:
-                return found
-    return None
-
-
-def _read(header: str, names: tuple[str, ...]) -> str | None:
-    try:
-        jar: SimpleCookie = SimpleCookie(header)
-    except CookieError:
-        return None
-    found = (jar[name].value for name in names if name in jar)
-    return next((value for value in found if value), None)
+def _found(scope: MutableMapping[str, Any], name: str) -> str | None:
+    """Read as RFC 6265 says: another program's cookies, whatever they look like, stand beside ours and hide none."""
+    headers = (value.decode("latin-1") for header, value in scope["headers"] if header == b"cookie")
+    pairs = (pair.partition("=") for header in headers for pair in header.split(";"))
+    values = (value.strip(" \t") for key, _, value in pairs if key.strip(" \t") == name)
+    return next((value for value in values if value), None)
