@@ -167,7 +167,7 @@ class Doorkeeper:
                 return key_as_known(await key_queries.find(session, digest), now)
         claims = self._tokens.read(credential)
         async with self._database.unit() as session:
-            found = await logins.find(session, "session", claims.session_id)
+            found = await logins.find(session, "session", f"{claims.session_id}\n{claims.organization_id}")
         principal = principal_of_session(found)
         if principal is None or principal.user_id != claims.user_id:
             return None

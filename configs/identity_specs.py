@@ -42,6 +42,7 @@ class IdentitySpec(Spec):
     )
     access_token_s: int = Field(600, ge=30, le=600, description="seconds that an access token lives")
     session_days: int = Field(30, ge=1, le=365, description="days that a sign-in lasts without being used")
+    session_max_days: int = Field(180, ge=1, le=3650, description="days that a sign-in lasts at most, used or not")
     smtp: SmtpSpec | None = Field(None, description="the server that sends mails")
     providers: Providers = Field((), max_length=32, description="Google, GitHub and others that people sign in with")
     after_login_url: Landing | None = Field(

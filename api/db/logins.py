@@ -15,7 +15,8 @@ async def find(session: AsyncSession, kind: Kind, value: str) -> dict[str, Any] 
     """What is known of a login; None when there is none.
 
     `value` is an address in lower case, a user's or session's id, `issuer + newline + subject`, or bytes in hexadecimal
-    (a passkey's credential id, the SHA-256 of a token).
+    (a passkey's credential id, the SHA-256 of a token, for `refresh` of its session's family). A session's id may be
+    followed by a newline and an organization: the person's role there is told, else in the session's own.
     """
     found: dict[str, Any] | None = await session.scalar(
         text("select find_login(:kind, :value)"), {"kind": kind, "value": value}

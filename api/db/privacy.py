@@ -204,6 +204,8 @@ async def sweep(session: AsyncSession) -> None:
     for statement in (
         "DELETE FROM ceremonies WHERE expires_at < now()",
         "DELETE FROM throttles WHERE window_started_at < now() - interval '1 day'",
+        "DELETE FROM refresh_tokens t USING sessions s WHERE s.id = t.session_id AND t.number < s.renewals - 1"
+        " AND t.created_at < now() - interval '1 day'",
         "DELETE FROM idempotency_keys WHERE created_at < now() - interval '25 hours'",
         "DELETE FROM one_time_tokens WHERE expires_at < now() - interval '30 days'",
         "DELETE FROM invitations WHERE expires_at < now() - interval '30 days'",

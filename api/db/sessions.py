@@ -15,6 +15,7 @@ async def add(
     session_id: str,
     user_id: str,
     organization_id: str,
+    family: bytes,
     methods: list[str],
     user_agent: str,
     address: str,
@@ -27,6 +28,7 @@ async def add(
             id=session_id,
             user_id=user_id,
             organization_id=organization_id,
+            family=family,
             methods=methods,
             user_agent=user_agent,
             address=address,
@@ -37,30 +39,51 @@ async def add(
     await session.flush()
 
 
-async def add_refresh(session: AsyncSession, digest: bytes, session_id: str, user_id: str) -> None:
+async def add_refresh(session: AsyncSession, digest: bytes, session_id: str, user_id: str, number: int) -> None:
     """The session's next refresh token."""
-    session.add(RefreshToken(digest=digest, session_id=session_id, user_id=user_id))
+    session.add(RefreshToken(digest=digest, session_id=session_id, user_id=user_id, number=number))
     await session.flush()
 
 
-async def use_refresh(session: AsyncSession, digest: bytes) -> bool:
-    """Use a refresh token up; False when it was used before: somebody else holds a copy."""
-    query = (
-        update(RefreshToken)
-        .where(RefreshToken.digest == digest, RefreshToken.used_at.is_(None))
-        .values(used_at=func.now())
-        .returning(RefreshToken.digest)
-    )
-    return (await session.scalars(query)).one_or_none() is not None
+async def use_refresh(session: AsyncSession, session_id: str, digest: bytes, grace: timedelta) -> int | None:
+    """Use a refresh token up: the number of the one that follows. None says that somebody else holds a copy.
+
+    One that was used in the last `grace` counts again until a follower is used: its answer may not have arrived. The
+    session's row is locked until the unit ends, so of two at once the second sees what the first did.
+    """
+    living = select(Session.renewals).where(Session.id == session_id, Session.ended_at.is_(None))
+    renewals = await session.scalar(living.with_for_update())
+    token = RefreshToken.digest == digest, RefreshToken.session_id == session_id
+    recent = RefreshToken.used_at > func.now() - grace
+    found = (
+        await session.execute(select(RefreshToken.number, RefreshToken.used_at, recent).where(*token))
+    ).one_or_none()
+    if renewals is None or found is None:
+        return None
+    number, used_at, again = found
+    if used_at is None and number == renewals:
+        await session.execute(update(RefreshToken).where(*token).values(used_at=func.now()))
+        return renewals + 1
+    return renewals if again and number == renewals - 1 else None
 
 
 async def touch(
-    session: AsyncSession, session_id: str, lifetime: timedelta, organization_id: str | None = None
+    session: AsyncSession,
+    session_id: str,
+    lifetime: timedelta,
+    longest: timedelta,
+    *,
+    organization_id: str,
+    renewals: int,
 ) -> None:
-    """It is in use: it lives on from now, perhaps in another organization."""
-    values: dict[str, Any] = {"last_used_at": func.now(), "expires_at": datetime.now(UTC) + lifetime}
-    if organization_id is not None:
-        values["organization_id"] = organization_id
+    """It is in use, perhaps in another organization: it lives on from now, but not beyond `longest` from its start."""
+    ends_at = func.least(func.now() + lifetime, Session.created_at + longest)
+    values = {
+        "last_used_at": func.now(),
+        "expires_at": ends_at,
+        "organization_id": organization_id,
+        "renewals": renewals,
+    }
     await session.execute(update(Session).where(Session.id == session_id).values(values))
 
 

@@ -1,6 +1,8 @@
 """Sessions: a short access token, and a refresh token that changes at each use.
 
-A refresh token that is shown twice was stolen, from us or from the person: the whole session ends.
+A refresh token that is shown twice was stolen, from us or from the person: the whole session ends. Only the last one
+may be repeated for some seconds, while nobody went on from it: an answer can be lost, and two tabs can ask at once. All
+tokens of a session begin alike, so that an old one is known as such although its row is gone.
 """
 
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from configs.errors import Unauthorized
 from configs.identity_specs import IdentitySpec
 
 MAX_AGENT = 300
+GRACE = timedelta(seconds=30)
+"""Longer than a unit of work may take (8 s), its `Retry-After` and the next attempt together."""
 OVER = "This session has ended: sign in again."
 
 
@@ -41,7 +45,8 @@ class Sessions:
     def __init__(self, database: Database, tokens: AccessTokens, settings: IdentitySpec) -> None:
         self._database = database
         self._tokens = tokens
-        self._lifetime = timedelta(days=settings.session_days)
+        self._longest = timedelta(days=settings.session_max_days)
+        self._lifetime = min(timedelta(days=settings.session_days), self._longest)
 
     @property
     def seconds(self) -> int:
@@ -53,11 +58,13 @@ class Sessions:
     ) -> SignedIn:
         """A new session, in the unit of work that let the person in; its scope is that person's."""
         session_id = new_id("sess")
+        family, family_digest = new_secret()
         await session_queries.add(
             unit,
             session_id=session_id,
             user_id=user_id,
             organization_id=organization_id,
+            family=family_digest,
             methods=methods,
             user_agent=user_agent[:MAX_AGENT],
             address=context.address,
@@ -73,7 +80,7 @@ class Sessions:
             target=session_id,
             methods=methods,
         )
-        return await self._renewed(unit, session_id, user_id, organization_id)
+        return await self._renewed(unit, Scope(organization_id, user_id), session_id, family, 0)
 
     async def renew(self, context: Context, refresh_token: str, organization_id: str | None = None) -> SignedIn:
         """The next tokens of a session, in the same or another organization of the person.
@@ -81,19 +88,22 @@ class Sessions:
         Raises:
             Unauthorized: the token is unknown or over; one that was used before ends the session.
         """
-        digest = digest_of(refresh_token)
+        family, _, _ = refresh_token.partition(".")
         async with self._database.unit() as unit:
-            found = await logins.find(unit, "refresh", digest.hex())
+            found = await logins.find(unit, "refresh", digest_of(family).hex())
         if found is None or found["ended"]:
             raise Unauthorized(OVER)
         user_id, session_id = found["user_id"], found["session_id"]
         wanted = organization_id or found["organization_id"]
         scope = Scope(found["organization_id"], user_id)
         async with self._database.unit(scope) as unit:
-            if await session_queries.use_refresh(unit, digest):
+            number = await session_queries.use_refresh(unit, session_id, digest_of(refresh_token), GRACE)
+            if number is not None:
                 await self._check(unit, user_id, wanted)
-                await session_queries.touch(unit, session_id, self._lifetime, wanted)
-                return await self._renewed(unit, session_id, user_id, wanted)
+                await session_queries.touch(
+                    unit, session_id, self._lifetime, self._longest, organization_id=wanted, renewals=number
+                )
+                return await self._renewed(unit, Scope(wanted, user_id), session_id, family, number)
         await self.end(context, scope, [session_id], reason="a refresh token was used twice")
         raise Unauthorized(OVER)
 
@@ -119,8 +129,8 @@ class Sessions:
         if person is None or person["status"] != "active" or organization_id not in memberships:
             raise Unauthorized(OVER)
 
-    async def _renewed(self, unit: Unit, session_id: str, user_id: str, organization_id: str) -> SignedIn:
-        refresh_token, digest = new_secret()
-        await session_queries.add_refresh(unit, digest, session_id, user_id)
-        access_token, expires_in = self._tokens.issue(user_id, session_id, organization_id)
-        return SignedIn(access_token, expires_in, refresh_token, user_id, session_id, organization_id)
+    async def _renewed(self, unit: Unit, scope: Scope, session_id: str, family: str, number: int) -> SignedIn:
+        refresh_token = f"{family}.{new_secret()[0]}"
+        await session_queries.add_refresh(unit, digest_of(refresh_token), session_id, scope.user_id, number)
+        access_token, expires_in = self._tokens.issue(scope.user_id, session_id, scope.organization_id)
+        return SignedIn(access_token, expires_in, refresh_token, scope.user_id, session_id, scope.organization_id)

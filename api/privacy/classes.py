@@ -35,9 +35,11 @@ _table("identities", id="id user_id", contact="subject email", fact="provider is
 _table(
     "sessions",
     id="id user_id organization_id",
+    secret="family",  # noqa: S106
+    none="renewals",
     fact="methods user_agent address created_at authenticated_at last_used_at expires_at ended_at",
 )
-_table("refresh_tokens", id="session_id user_id", secret="digest", none="created_at used_at")  # noqa: S106
+_table("refresh_tokens", id="session_id user_id", secret="digest", none="number created_at used_at")  # noqa: S106
 _table("one_time_tokens", id="user_id", contact="email", secret="digest", none="purpose created_at expires_at used_at")  # noqa: S106
 _table("totp_secrets", id="user_id data_key_id", secret="secret", fact="confirmed_at created_at", none="last_step")  # noqa: S106
 _table("recovery_codes", id="user_id", secret="digest", none="used_at created_at")  # noqa: S106

@@ -54,6 +54,11 @@ class Session(Base):
     id: Mapped[Id]
     user_id: Mapped[OfUser]
     organization_id: Mapped[OfOrganization]
+    """Where its next access token will be good; a token says itself where it is."""
+    family: Mapped[bytes | None] = mapped_column(unique=True)
+    """SHA-256 of what all its refresh tokens begin with: an old one is known by it after its row is gone."""
+    renewals: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """How many of its refresh tokens were used, copies apart: the `number` of the next one that may be."""
     methods: Mapped[list[str]]
     """How it was proven: `password`, `totp`, `recovery_code`, `passkey`, `oidc:<provider>`."""
     user_agent: Mapped[str] = mapped_column(server_default="")
@@ -66,7 +71,7 @@ class Session(Base):
 
 
 class RefreshToken(Base):
-    """One link of a session's chain of refresh tokens. One that is shown again after its use ends the session."""
+    """One link of a session's chain of refresh tokens. Several have one number where an answer had to be repeated."""
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (Index(None, "session_id"), digest_check())
@@ -74,6 +79,7 @@ class RefreshToken(Base):
     digest: Mapped[bytes] = mapped_column(primary_key=True)
     session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
     user_id: Mapped[OfUser]
+    number: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created_at: Mapped[Created]
     used_at: Mapped[datetime | None]
 

@@ -131,48 +131,6 @@ async def test_guessing_gets_slower_and_ends_no_session(app: Application, fresh:
     query(app.postgres, "DELETE FROM throttles")
 
 
-async def test_a_session_is_renewed_by_its_cookie(app: Application, fresh: str) -> None:
-    person = await app.register(fresh)
-    origin = {"origin": app.origin}
-    before = person.http.cookies[COOKIE]
-    answer = await person.http.post("/api/auth/refresh", headers=origin)
-    assert answer.status_code == 200
-    assert person.http.cookies[COOKIE] != before
-    headers = {"authorization": f"Bearer {answer.json()['access_token']}"}
-    assert (await person.http.get("/api/auth/me", headers=headers)).status_code == 200
-
-
-async def test_a_page_of_another_site_renews_nothing(app: Application, fresh: str) -> None:
-    person = await app.register(fresh)
-    for headers in ({"origin": "https://evil.example.com"}, {"origin": "null"}, {}, {"sec-fetch-site": "cross-site"}):
-        assert (await person.http.post("/api/auth/refresh", headers=headers)).status_code == 403
-    good = {"sec-fetch-site": "same-origin"}
-    assert (await person.http.post("/api/auth/refresh", headers=good)).status_code == 200
-
-
-async def test_a_refresh_token_that_is_used_twice_ends_the_session(app: Application, fresh: str) -> None:
-    person, origin = await app.register(fresh), {"origin": app.origin}
-    stolen = person.http.cookies[COOKIE]
-    fresh_answer = await person.http.post("/api/auth/refresh", headers=origin)
-    newest = person.http.cookies[COOKIE]
-    async with app.client() as thief:
-        answer = await thief.post("/api/auth/refresh", headers={**origin, "cookie": f"{COOKIE}={stolen}"})
-        assert answer.status_code == 401
-        answer = await thief.post("/api/auth/refresh", headers={**origin, "cookie": f"{COOKIE}={newest}"})
-        assert answer.status_code == 401
-        headers = {"authorization": f"Bearer {fresh_answer.json()['access_token']}"}
-        app.services.doorkeeper.forget()
-        assert (await thief.get("/api/auth/me", headers=headers)).status_code == 401
-
-
-async def test_of_two_renewals_at_once_one_wins(app: Application, fresh: str) -> None:
-    person = await app.register(fresh)
-    headers = {"origin": app.origin, "cookie": f"{COOKIE}={person.http.cookies[COOKIE]}"}
-    async with app.client() as one, app.client() as two:
-        answers = await asyncio.gather(*(http.post("/api/auth/refresh", headers=headers) for http in (one, two)))
-    assert sorted(answer.status_code for answer in answers) == [200, 401]
-
-
 async def test_signing_out_everywhere_ends_every_token(app: Application, fresh: str) -> None:
     person = await app.register(fresh)
     async with app.client() as http:

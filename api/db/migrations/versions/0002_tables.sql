@@ -243,6 +243,8 @@ CREATE TABLE sessions (
     id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     organization_id TEXT NOT NULL,
+    family BYTEA,
+    renewals BIGINT DEFAULT '0' NOT NULL,
     methods TEXT[] NOT NULL,
     user_agent TEXT DEFAULT '' NOT NULL,
     address TEXT DEFAULT '' NOT NULL,
@@ -252,6 +254,7 @@ CREATE TABLE sessions (
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     ended_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_sessions PRIMARY KEY (id),
+    CONSTRAINT uq_sessions_family UNIQUE (family),
     CONSTRAINT fk_sessions_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
     CONSTRAINT fk_sessions_organization_id FOREIGN KEY(organization_id) REFERENCES organizations (id) ON DELETE CASCADE
 );
@@ -296,6 +299,7 @@ CREATE TABLE refresh_tokens (
     digest BYTEA NOT NULL,
     session_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
+    number BIGINT DEFAULT '0' NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     used_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_refresh_tokens PRIMARY KEY (digest),

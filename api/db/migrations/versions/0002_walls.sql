@@ -135,12 +135,12 @@ BEGIN
             FROM passkeys p WHERE p.credential_id = decode(value, 'hex'));
     WHEN 'refresh' THEN
         RETURN (SELECT jsonb_build_object(
-            'session_id', s.id, 'user_id', s.user_id, 'organization_id', s.organization_id, 'used', t.used_at IS NOT NULL,
+            'session_id', s.id, 'user_id', s.user_id, 'organization_id', s.organization_id,
             'ended', s.ended_at IS NOT NULL OR s.expires_at <= now())
-            FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id WHERE t.digest = decode(value, 'hex'));
+            FROM sessions s WHERE s.family = decode(value, 'hex'));
     WHEN 'session' THEN
         RETURN (SELECT jsonb_build_object(
-            'session_id', s.id, 'user_id', s.user_id, 'organization_id', s.organization_id,
+            'session_id', s.id, 'user_id', s.user_id, 'organization_id', o.id,
             'ended', s.ended_at IS NOT NULL OR s.expires_at <= now(), 'status', u.status, 'role', m.role,
             'role_permissions', r.permissions, 'methods', s.methods,
             'authenticated_at', extract(epoch FROM s.authenticated_at),
@@ -148,10 +148,11 @@ BEGIN
             'two_factor', EXISTS (SELECT FROM totp_secrets t WHERE t.user_id = u.id AND t.confirmed_at IS NOT NULL)
                 OR EXISTS (SELECT FROM passkeys p WHERE p.user_id = u.id),
             'two_factor_required', coalesce(o.settings -> 'two_factor_roles' ? m.role, false))
-            FROM sessions s JOIN users u ON u.id = s.user_id JOIN organizations o ON o.id = s.organization_id
-            LEFT JOIN memberships m ON m.user_id = s.user_id AND m.organization_id = s.organization_id
+            FROM sessions s JOIN users u ON u.id = s.user_id
+            JOIN organizations o ON o.id = coalesce(nullif(split_part(value, E'\n', 2), ''), s.organization_id)
+            LEFT JOIN memberships m ON m.user_id = s.user_id AND m.organization_id = o.id
             LEFT JOIN roles r ON r.organization_id = m.organization_id AND r.name = m.role
-            WHERE s.id = value);
+            WHERE s.id = split_part(value, E'\n', 1));
     WHEN 'token' THEN
         RETURN (SELECT jsonb_build_object('purpose', t.purpose, 'user_id', t.user_id, 'email', t.email,
             'good', t.used_at IS NULL AND t.expires_at > now())
