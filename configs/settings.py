@@ -29,6 +29,10 @@ def _with_scheme(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _for_libpq(value: SecretStr) -> SecretStr:
+    return SecretStr(value.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1))
+
+
 def _argument_list(value: object) -> list[str]:
     try:
         found = json.loads(value) if isinstance(value, str) else value
@@ -40,12 +44,18 @@ def _argument_list(value: object) -> list[str]:
     return list(found)
 
 
+PostgresUrl = Annotated[
+    SecretStr, _with_scheme("postgresql", "postgresql+psycopg", "postgres"), AfterValidator(_for_libpq)
+]
+"""SQLAlchemy's form is taken too; it is kept as the one that every client understands."""
+
+
 class Settings(BaseSettings):
     """The environment's own settings, read by `read`; frozen."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    database_url: Annotated[SecretStr, _with_scheme("postgresql", "postgresql+psycopg", "postgres")] | None = Field(
+    database_url: PostgresUrl | None = Field(
         None, description="PostgreSQL to use; unset: one of its own in the data directory"
     )
     redis_url: Annotated[SecretStr, _with_scheme("redis", "rediss", "unix", "valkey", "valkeys")] | None = Field(

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import typer
 
-from api.cli.checks import certificate, directory, hub, machine, ports, software
+from api.cli.checks import certificate, database, directory, hub, machine, ports, software
 from api.cli.checks.finding import Finding, fail
 from api.cli.installation import Installation
 from api.cli.options import AsJson, Config, DataDir, application
@@ -44,6 +44,7 @@ def examine(installation: Installation) -> Iterator[Finding]:
     yield from directory.check(installation.layout, running)
     yield from ports.check(installation, running)
     yield from certificate.check(catalog.configuration.general_settings)
+    yield from database.check(catalog)
     yield from hub.check(catalog)
 
 

@@ -18,9 +18,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from api.scope import Scope
+from configs.connections import POOL_SIZE
 from configs.errors import Unavailable
 
-POOL_SIZE = 4
 POOL_WAIT_S = 2.0
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 5000

@@ -18,7 +18,7 @@ from api.launcher.modules import Modules
 from api.launcher.parts import Parts
 from api.launcher.port_keeper import PortKeeper
 from api.launcher.ray_head import RayHead
-from configs import switches
+from configs import connections, switches
 from configs.catalog import Catalog
 from configs.cluster import Cluster
 from configs.datadir import Layout
@@ -52,7 +52,11 @@ class Launcher:
         self._ledger = Ledger(layout.processes)
         self._modules = Modules(layout, switches.environment(layout, settings))
         self._ray = RayHead(self._modules, self._ledger)
-        self._postgres = None if settings.database_url else EmbeddedPostgres(layout)
+        self._postgres = (
+            None
+            if settings.database_url
+            else EmbeddedPostgres(layout, max_connections=connections.embedded(catalog.configuration))
+        )
         self._valkey = None if settings.redis_url else EmbeddedValkey(layout)
         self._archivist: Child | None = None
         self._guards: set[asyncio.Task[None]] = set()
@@ -148,6 +152,7 @@ class Launcher:
         self._layout.secret("operator_key")
         order = {
             "migrate": self._postgres is not None,
+            "connections": connections.needed(self._catalog.configuration),
             "owner_url": self._postgres.urls.owner_url if self._postgres else self._app_url(),
             "app_url": self._app_url(),
             "jobs_url": self._postgres.urls.jobs_url if self._postgres else self._app_url(),

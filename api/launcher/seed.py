@@ -13,7 +13,7 @@ import orjson
 from api.audit.record import record
 from api.db import keys as key_queries
 from api.db import models as model_queries
-from api.db import schema
+from api.db import room, schema
 from api.db.session import JOBS_ROLE, Database
 from api.db.tables import ApiKey
 from api.keys import digest_of, key_of, new_key
@@ -39,11 +39,12 @@ def main() -> None:
 
 
 def fill_in(order: dict[str, Any]) -> None:
-    """Migrate, see to the master keys, seed the models, make the operator's key known.
+    """Count connections, migrate, see to the master keys, seed the models, make the operator's key known.
 
     Raises:
-        ConfigurationError: the keyring is not the one that the database needs.
+        ConfigurationError: the server is too small, or the keyring is not the one that the database needs.
     """
+    room.check(order["app_url"], order["connections"])
     if order["migrate"]:
         before, after = schema.upgrade(order["owner_url"])
         sys.stdout.write(f"schema {before or 'none'} -> {after}\n")

@@ -1,42 +1,18 @@
 """People on a running stack: what they lose, they lose in the middle of a stream; and what operators do meanwhile."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.faults.streams import RawStream, in_background
+from tests.faults.streams import in_background
+from tests.fixtures.members import Member, registered
 from tests.fixtures.stack import Stack
 
 pytestmark = pytest.mark.stack
 
 CUT_S = 5
-LONG = 3900
-PASSWORD = "a long enough password"
-
-
-@dataclass(frozen=True)
-class Member:
-    """Somebody who is signed in."""
-
-    stack: Stack
-    id: str
-    token: str
-
-    def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        return self.stack.request(method, path, headers={"authorization": f"Bearer {self.token}"}, **options)
-
-    def stream(self, key: str | None = None, tokens: int = LONG) -> RawStream:
-        return RawStream(self.stack, tokens=tokens, key=key or self.token).read_until(b'"content"')
-
-
-def registered(stack: Stack, name: str) -> Member:
-    body = {"email": f"{name}@example.com", "password": PASSWORD, "name": name}
-    answer = httpx2.post(f"{stack.url}/api/auth/register", json=body, timeout=60, trust_env=False)
-    assert answer.status_code == 201, answer.text
-    return Member(stack, answer.json()["user_id"], answer.json()["access_token"])
 
 
 def everywhere_out(member: Member) -> httpx2.Response:

@@ -100,6 +100,8 @@ async def test_a_refusal_reaches_the_launcher_in_its_own_words(
     (tmp_path / "keys").chmod(0o600)
     order = {
         "migrate": False,
+        "connections": 10,
+        "app_url": postgres.urls.app_url,
         "jobs_url": postgres.urls.jobs_url,
         "master_keys": str(tmp_path / "keys"),
         "master_key_command": None,

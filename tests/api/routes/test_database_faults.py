@@ -12,6 +12,7 @@ from sqlalchemy import text
 from api.db import session as session_module
 from api.db.session import Database
 from api.scope import Scope
+from configs.connections import POOL_SIZE
 from configs.errors import Unavailable
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.application import Application, Person, application
@@ -122,7 +123,7 @@ async def check_cancels(postgres: EmbeddedPostgres, number: int) -> None:
     async with database.unit() as unit:
         assert await unit.scalar(text("SELECT current_setting('manta.user', true)")) in (None, "")
     held = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cancels'"
-    assert query(postgres, held)[0][0] <= session_module.POOL_SIZE
+    assert query(postgres, held)[0][0] <= POOL_SIZE
     await database.close()
 
 

@@ -1,0 +1,24 @@
+"""How many connections to PostgreSQL an installation takes: a pool that cannot be filled fails under load only."""
+
+from configs.specs import Configuration
+
+POOL_SIZE = 4
+"""Of an ingress: units of work at once."""
+LISTENER = 1
+"""Each ingress, and `control`, hears what changes on a connection of its own."""
+CONTROL = 2 + 1 + 1 + LISTENER
+"""The pool of `control`, its jobs, and the lock of the leader."""
+BESIDE = 8
+"""Backups, anchors of the audit log, and commands that are run beside: `manta keys`, `manta db backup`."""
+EMBEDDED_LEAST = 100
+
+
+def needed(configuration: Configuration) -> int:
+    """Connections at the same time, an update of the ingress included: old and new run side by side."""
+    per_ingress = POOL_SIZE + LISTENER
+    return per_ingress * (configuration.ingress.num_replicas + 1) + CONTROL + BESIDE
+
+
+def embedded(configuration: Configuration) -> int:
+    """What the embedded server allows."""
+    return max(EMBEDDED_LEAST, needed(configuration) + BESIDE)
