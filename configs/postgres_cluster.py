@@ -31,6 +31,17 @@ _WHEEL = Wheel(
     remedy="set DATABASE_URL to a PostgreSQL of your own",
 )
 _INITDB_TIMEOUT_S = 180.0
+OPTIONS = [
+    "--auth-local=scram-sha-256",
+    "--auth-host=reject",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--data-checksums",
+    "--no-instructions",
+]
+"""Of `initdb`."""
 
 
 def path(layout: Layout) -> Path:
@@ -82,14 +93,7 @@ def _run_initdb(layout: Layout, draft: Path) -> None:
         f"--pgdata={draft / 'data'}",
         f"--pwfile={draft / 'password'}",
         f"--username={SUPERUSER}",
-        "--auth-local=scram-sha-256",
-        "--auth-host=reject",
-        "--encoding=UTF8",
-        "--locale=C",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
-        "--data-checksums",
-        "--no-instructions",
+        *OPTIONS,
     ]
     argv = [str(program("initdb", layout)), *options]
     try:

@@ -16,6 +16,10 @@ PORT = 5432  # names the socket's file; nothing listens on TCP
 HBA = f"local all all scram-sha-256\nlocal replication {BACKUP} scram-sha-256\n"
 
 
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+"""What was acknowledged stays."""
+
+
 def settings(*, socket_dir: Path, cluster_name: str, max_connections: int, shared_buffers_mb: int) -> str:
     """The content of postgresql.conf (names and meanings: PostgreSQL 18 manual, chapter 19)."""
     values = {
@@ -26,10 +30,7 @@ def settings(*, socket_dir: Path, cluster_name: str, max_connections: int, share
         "port": PORT,
         "password_encryption": "scram-sha-256",
         "allow_alter_system": "off",
-        # what was acknowledged stays
-        "fsync": "on",
-        "full_page_writes": "on",
-        "synchronous_commit": "on",
+        **DURABLE,
         "wal_level": "replica",
         "restart_after_crash": "on",
         # a backup that stays away does not fill the disk: its slot is lost, and the next one begins a new archive

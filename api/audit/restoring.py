@@ -1,10 +1,12 @@
 """Vouch for a database that was restored from a backup: its chains end before their last anchors, and rightly so."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from api.audit import anchors
+from api.audit import anchors, checking
 from api.audit.anchoring import KEY_BYTES
-from api.audit.chain import Head
+from api.audit.anchors import Anchored
+from api.audit.chain import Head, beginning
 from api.audit.record import record
 from api.db import audit as audit_queries
 from api.db.offline import OfflineDatabase
@@ -20,12 +22,36 @@ def vouch(database: OfflineDatabase, path: Path, secrets: Path) -> list[Head]:
         ConfigurationError: the file of anchors or its key cannot be used, or the database has another schema.
         Unavailable: the database is away.
     """
-    heads = database.audited(_heads)
+    return _vouch(database, path, secrets, database.audited(_heads))
+
+
+def vouch_if_behind(database: OfflineDatabase, path: Path, secrets: Path) -> list[Head]:
+    """`vouch` for those chains that end before an anchor, or elsewhere than at it; none when all are as anchored.
+
+    A chain that was begun after the backup was made ends at 0. Errors as `vouch`.
+    """
+    known = checking.anchored([path] if path.exists() else [], secrets)
+    heads = _behind(known, database.audited(_heads))
+    return _vouch(database, path, secrets, heads) if heads else []
+
+
+def _behind(known: Anchored, heads: Sequence[Head]) -> list[Head]:
+    ends = {head.organization_id: head for head in heads}
+    found = []
+    for name, hashes in sorted(known.hashes.items()):
+        head = ends.get(name, Head(name, 0, beginning(name)))
+        if max(hashes) > head.seq or hashes.get(head.seq, head.hash) != head.hash:
+            found.append(head)
+    return found
+
+
+def _vouch(database: OfflineDatabase, path: Path, secrets: Path, heads: list[Head]) -> list[Head]:
     with files.disk_faults(path):
         key = secretfiles.read_or_make(secrets, anchors.KEY, KEY_BYTES)
         anchors.append(path, anchors.anchors_of(heads, "restored"), key)
     for head in heads:
-        _log(database, head)
+        if head.seq:  # else there is no such organization
+            _log(database, head)
     return heads
 
 

@@ -14,13 +14,15 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from api.backup import tree
+from api.backup import erasures, tree
 from api.backup.archive import Archive
+from api.backup.shipping import PERIOD_S as PERIOD_OF_LOG_S
 from api.backup.shipping import Shipping
 from api.backup.source import Source
 from api.backup.store import Store
 from api.backup.take import take
 from api.backup.target import open_target
+from api.privacy import ledger
 from configs import telemetry
 from configs.backup_specs import BackupSpec
 from configs.cluster import Cluster
@@ -46,6 +48,7 @@ class Archivist:
         self._source = source
         self._spec = spec
         self._files = 0
+        self._erasures = 0
         self._not_before = 0.0
         self.stop = threading.Event()
         self.archive: str | None = None
@@ -64,7 +67,7 @@ class Archivist:
 
     def ship(self) -> None:
         """Ship the log, whatever happens."""
-        shipping = Shipping(self._store, self._source.server)
+        shipping = Shipping(self._store, self._source.server, PERIOD_OF_LOG_S)
         while not self.stop.is_set():
             try:
                 self.archive = shipping.prepare()
@@ -101,6 +104,7 @@ class Archivist:
             if time.monotonic() >= self._not_before and self.due(datetime.now(UTC)):
                 take(self._store, self._source, keep=self._spec.keep, say=log.info)
                 return True
+            self._send_erasures()
             self._send_files()
         except Conflict as error:
             log.info("%s", error.message)
@@ -111,6 +115,13 @@ class Archivist:
             log.exception("no backup")
             self._not_before = time.monotonic() + FAILED_S
         return False
+
+    def _send_erasures(self) -> None:
+        """Whoever was erased since the last backup is not brought back by it either."""
+        known = list(ledger.entries(self._source.layout.data_dir))
+        if len(known) > self._erasures:
+            erasures.remember(self._store, known, log.info)
+            self._erasures = len(known)
 
     def _send_files(self) -> None:
         """New files join the archive, so that rows which the log brings back find theirs."""

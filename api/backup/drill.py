@@ -1,32 +1,27 @@
 """The proof of a backup: every part is what was written, and a second server made of it holds what the first one held.
 
-A check is a function of a URL that returns what is wrong; whoever makes a promise about stored data adds one to
-`CHECKS`.
+What the server must hold is counted here; what else was promised is in `api.backup.proofs`.
 """
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.backup import tree
+from api.backup import proofs, tree
 from api.backup.archive import Archive
 from api.backup.manifest import Manifest
 from api.backup.progress import Say, silent
-from api.backup.restore import restore
+from api.backup.proofs import Proofs
+from api.backup.restore import rebuild
 from api.backup.store import Store
 from api.backup.tree import Listing
 from api.db import survey
 from configs.datadir import Layout
 from configs.errors import DamagedBackup
-
-Check = Callable[[str], list[str]]
-"""Given the URL of the restored database, as a role that sees every row; returns sentences, none when all is well."""
-
-CHECKS: list[Check] = []
-"""Of the parts of Manta that promise something about what is stored: chains, golden queries."""
+from configs.postgres import EmbeddedPostgres
 
 
 @dataclass(frozen=True)
@@ -60,10 +55,12 @@ def verify(store: Store, backup: Manifest, scratch: Path | None = None, say: Say
         listing = tree.listing_of(store, backup)
         tree.check(listing, store)
         segments = _check_log(store, backup, say)
+        promised = proofs.proofs_of(store, backup)
         with _scratch(scratch) as layout:
-            found, more = restore(
-                store, backup, layout, until="base", say=say, with_files=False, then=lambda url: _look(url, backup)
-            )
+            found, more = rebuild(
+                store, backup, layout, until="base", say=say, with_files=False,
+                then=lambda server: _look(server, store, backup, promised),
+            )  # fmt: skip
         rows = sum(found.values())
         problems += more
     except DamagedBackup as damage:
@@ -72,12 +69,11 @@ def verify(store: Store, backup: Manifest, scratch: Path | None = None, say: Say
     return Verdict(backup.id, len(parts), backup.size, len(listing.files), segments, rows, tuple(problems))
 
 
-def _look(url: str, backup: Manifest) -> tuple[dict[str, int], list[str]]:
-    found = survey.survey(url)
-    problems = compare(found, backup)
-    for check in CHECKS:
-        problems += check(url)
-    return found.rows, problems
+def _look(
+    server: EmbeddedPostgres, store: Store, backup: Manifest, promised: Proofs
+) -> tuple[dict[str, int], list[str]]:
+    found = survey.survey(server.root_url)
+    return found.rows, compare(found, backup) + proofs.check(server, promised, store.keys)
 
 
 def compare(found: survey.Survey, backup: Manifest) -> list[str]:

@@ -20,7 +20,8 @@ FORMAT: Literal[1] = 1
 FOLDER = "manifests/"
 SUFFIX = ".json"
 FILES, SECRETS, BASE, BASE_MANIFEST, TABLE = "files", "secrets", "base", "base-manifest", "table-"
-"""Streams of a backup; the last is the beginning of a name."""
+ERASURES, PROOFS = "erasures", "proofs"
+"""Streams of a backup; TABLE is the beginning of a name."""
 
 STAMP = "%Y%m%dT%H%M%SZ"
 

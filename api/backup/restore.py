@@ -4,20 +4,25 @@ A mark in the directory keeps `manta serve` away until everything is back and wh
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 import orjson
+from pydantic import SecretStr
 
+from api.audit import anchors
 from api.backup import recovery, tree
+from api.backup.aftermath import Aftermath, settle
 from api.backup.archive import Archive
-from api.backup.erasures import replay_erasures
+from api.backup.erasures import gathered
 from api.backup.manifest import SECRETS, TABLE, Manifest
 from api.backup.progress import Say, silent, told
 from api.backup.recovery import Until
 from api.backup.store import Store
 from api.db import copying, schema
+from api.db.offline import OfflineDatabase
 from configs import files
 from configs.datadir import Layout
 from configs.errors import BadRequest, ConfigurationError, Internal
@@ -26,7 +31,7 @@ from configs.postgres import EmbeddedPostgres
 
 Result = TypeVar("Result")
 RECOVERY_TIMEOUT_S = 6 * 3600.0
-HARMLESS = {"lock", "run", "lost+found", "master_keys"}
+HARMLESS = {"lock", "run", "lost+found", "master_keys", anchors.FILE}
 
 
 def choose(store: Store, backup_id: str | None, at: datetime | None) -> Manifest:
@@ -55,7 +60,7 @@ def choose(store: Store, backup_id: str | None, at: datetime | None) -> Manifest
 
 
 def refuse_used(data_dir: Path) -> None:
-    """Insist that nobody used a data directory; a keyring that was put there is welcome.
+    """Insist that nobody used a data directory; a keyring or anchors of the audit log that were put there are welcome.
 
     Raises:
         ConfigurationError: something is in it.
@@ -67,6 +72,16 @@ def refuse_used(data_dir: Path) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of the old installation beside its backups."""
+
+    erasures: Path | None = None
+    """A copy of its ledger of erasures."""
+    anchors: Path | None = None
+    """The file of its audit log's anchors, where it is not in the data directory."""
+
+
 def restore(
     store: Store,
     backup: Manifest,
@@ -74,16 +89,34 @@ def restore(
     *,
     until: Until = "end",
     say: Say = silent,
-    with_files: bool = True,
-    then: Callable[[str], Result],
-) -> Result:
-    """Restore into a held, unused data directory with a server of its own; `then` is given its URL while it runs.
+    known: Known = Known(),
+) -> Aftermath:
+    """Restore into a held, unused data directory with a server of its own.
 
     Raises:
-        DamagedBackup: a part is missing or not what was written.
+        DamagedBackup: a part is missing or not what was written, or it cannot be told who was erased since.
         ConfigurationError: the disk is full, or the moment cannot be reached.
-        MantaError: the server does not start, or an erasure cannot be replayed.
+        MantaError: the server does not start, or what follows cannot be done.
     """
+    erased = gathered(store, backup, known.erasures, say)
+
+    def follow(server: EmbeddedPostgres) -> Aftermath:
+        return settle(OfflineDatabase(layout, None, server.urls), _anchors(layout, known), erased, say)
+
+    return rebuild(store, backup, layout, until=until, say=say, then=follow)
+
+
+def rebuild(
+    store: Store,
+    backup: Manifest,
+    layout: Layout,
+    *,
+    until: Until = "end",
+    say: Say = silent,
+    with_files: bool = True,
+    then: Callable[[EmbeddedPostgres], Result],
+) -> Result:
+    """As a backup has it, whoever was erased since; `then` is given the server while it runs. Errors as `restore`."""
     layout.unfinished.touch(mode=0o600)
     _put_secrets(store, backup, layout)
     if with_files:
@@ -96,8 +129,7 @@ def restore(
         _wait(server, until)
         if backup.kind == "logical":
             put_rows(store, backup, server.urls.owner_url, server.root_url, say)
-        replay_erasures(server.root_url, store)
-        result = then(server.root_url)
+        result = then(server)
     finally:
         server.stop()
     if backup.kind == "base":
@@ -106,7 +138,14 @@ def restore(
     return result
 
 
-def restore_into(store: Store, backup: Manifest, layout: Layout, url: str, say: Say = silent) -> None:
+def restore_into(
+    store: Store,
+    backup: Manifest,
+    layout: Layout,
+    url: str,
+    say: Say = silent,
+    known: Known = Known(),
+) -> Aftermath:
     """Restore rows into an empty database of the operator's, the rest into a held, unused data directory.
 
     Raises:
@@ -116,12 +155,18 @@ def restore_into(store: Store, backup: Manifest, layout: Layout, url: str, say: 
     if backup.kind == "base":
         raise BadRequest(f"{backup.id} holds the files of an embedded server: unset DATABASE_URL to restore it")
     copying.refuse_filled(url)
+    erased = gathered(store, backup, known.erasures, say)
     layout.unfinished.touch(mode=0o600)
     _put_secrets(store, backup, layout)
     _put_files(store, backup, layout, "end", say)
     put_rows(store, backup, url, url, say)
-    replay_erasures(url, store)
+    done = settle(OfflineDatabase(layout, SecretStr(url)), _anchors(layout, known), erased, say)
     layout.unfinished.unlink()
+    return done
+
+
+def _anchors(layout: Layout, known: Known) -> Path:
+    return known.anchors or layout.data_dir / anchors.FILE
 
 
 def put_rows(store: Store, backup: Manifest, owner_url: str, url: str, say: Say) -> None:

@@ -10,17 +10,33 @@ from typing import Any
 
 import orjson
 
+from api.backup import erasures
 from api.backup.archive import archive_of
-from api.backup.manifest import BASE, BASE_MANIFEST, FILES, SECRETS, TABLE, Count, Manifest, Part, Wal, new_id
+from api.backup.manifest import (
+    BASE,
+    BASE_MANIFEST,
+    ERASURES,
+    FILES,
+    PROOFS,
+    SECRETS,
+    TABLE,
+    Count,
+    Manifest,
+    Part,
+    Wal,
+    new_id,
+)
 from api.backup.progress import Say, silent, told
+from api.backup.proofs import Proofs
 from api.backup.retention import prune
 from api.backup.source import Source
 from api.backup.store import Store
 from api.backup.tree import collect, newest_listing
-from api.db import survey
+from api.db import proofs, survey
 from api.db.copying import Reading
 from api.db.replication import Replication
 from api.db.survey import Survey
+from api.privacy import ledger
 from configs.datadir import Layout
 
 NEVER = ("master_keys", "ray_token")
@@ -43,6 +59,10 @@ def take(store: Store, source: Source, *, keep: int | None = None, say: Say = si
             _base(store, source, backup_id, say) if source.url is None else _logical(store, source, backup_id, say)
         )
         streams: dict[str, tuple[Part, ...]] = database.pop("streams")
+        erased = ledger.merged(ledger.entries(source.layout.data_dir), database.pop("erased"))
+        streams[ERASURES] = store.send(backup_id, ERASURES, [ledger.text(erased)])
+        streams[PROOFS] = store.send(backup_id, PROOFS, [database.pop("proofs").text()])
+        erasures.remember(store, erased, say)
         listing = collect(source.layout.data_dir, store, newest_listing(store), say)
         streams[FILES] = store.send(backup_id, FILES, [listing.text()])
         streams[SECRETS] = store.send(backup_id, SECRETS, [orjson.dumps(secrets_of(source.layout))])
@@ -75,7 +95,7 @@ def _base(store: Store, source: Source, backup_id: str, say: Say) -> dict[str, A
     """The cluster's files with the log that makes them consistent; rows are counted meanwhile."""
     server = source.server
     root_url, url = server.root_url, server.backup_url
-    before = survey.churn(root_url)
+    before, noted = survey.churn(root_url), proofs.notes(root_url)
     with ThreadPoolExecutor(1) as beside, Replication(url) as holder, Replication(url) as replication:
         counted = beside.submit(survey.survey, root_url)
         holder.make_slot(f"manta_base_{backup_id[-8:]}", temporary=True)  # until the end, no log it needs is recycled
@@ -83,6 +103,7 @@ def _base(store: Store, source: Source, backup_id: str, say: Say) -> dict[str, A
         streams = {BASE: store.send(backup_id, BASE, told(base, say, "database"))}
         streams[BASE_MANIFEST] = store.send(backup_id, BASE_MANIFEST, [base.manifest])
         found = counted.result()
+    last = proofs.notes(root_url)
     return {
         "kind": "base",
         "streams": streams,
@@ -90,6 +111,8 @@ def _base(store: Store, source: Source, backup_id: str, say: Say) -> dict[str, A
         "revision": found.revision,
         "server": found.server,
         "rows": _counts(found, before, survey.churn(root_url)),
+        "proofs": Proofs.between(noted, last),
+        "erased": last.erased,
     }
 
 
@@ -108,6 +131,7 @@ def _logical(store: Store, source: Source, backup_id: str, say: Say) -> dict[str
         reading = Reading(connection)
         for table in reading.tables:
             streams[TABLE + table] = store.send(backup_id, TABLE + table, reading.rows_of(table))
+        noted = proofs.noted(connection)
     say(f"database: {sum(reading.rows.values()):,} rows of {len(reading.tables)} tables")
     return {
         "kind": "logical",
@@ -115,4 +139,6 @@ def _logical(store: Store, source: Source, backup_id: str, say: Say) -> dict[str
         "revision": reading.revision,
         "server": reading.server,
         "rows": {table: Count(rows=rows) for table, rows in reading.rows.items()},
+        "proofs": Proofs.of(noted),
+        "erased": noted.erased,
     }

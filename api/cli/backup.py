@@ -1,9 +1,8 @@
 """`manta db backup|backups|restore|verify`: whole backups, and the proof that they are good."""
 
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +12,6 @@ from api.cli.output import listing, print_json, size
 from configs.errors import BadRequest
 
 if TYPE_CHECKING:
-    from api.backup.store import Store
     from api.cli.restorable import Restorable
 
 PLACE = "A folder or s3://BUCKET/PREFIX; else `backup.to` of the YAML."
@@ -34,7 +32,18 @@ Scratch = Annotated[
 Erasures = Annotated[
     Path | None,
     typer.Option(
-        help="`erasures.jsonl` of the old data directory: whoever it names is erased again.", show_default=False
+        help="`erasures.jsonl` of the old data directory: whoever it names is erased again, beside those whom the "
+        "backups name.",
+        show_default=False,
+    ),
+]
+Anchors = Annotated[
+    Path | None,
+    typer.Option(
+        help="A copy of the old `audit-anchor.jsonl`; else the file of `audit.anchor_file`.",
+        show_default=False,
+        dir_okay=False,
+        exists=True,
     ),
 ]
 MasterKeys = Annotated[
@@ -71,11 +80,13 @@ def backups(
 
 def restore(
     data_dir: New,
+    *,
     from_: From = None,
     backup_id: Id = None,
     at: At = None,
     master_keys: MasterKeys = None,
     erasures: Erasures = None,
+    anchors: Anchors = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -85,26 +96,21 @@ def restore(
     elsewhere = master_keys or settings.manta_master_key_file or settings.manta_master_key_command
     if not elsewhere and not installation.layout.master_keys.exists():
         raise BadRequest("no backup holds the master keys: name your copy of them with --master-keys FILE")
+    from api.backup.restore import Known  # noqa: PLC0415  SQLAlchemy: half a second that `--help` need not pay
+
     restorable = _restorable(installation, from_, master_keys, as_json)
-    if erasures is not None:
-        _erase_again(erasures)
-    done = restorable.restore(data_dir, backup_id, until, master_keys)
-    if erasures is not None:
-        shutil.copy(erasures, Path(done["data_dir"]) / "erasures.jsonl")
-    print_json(done) if as_json else typer.echo(f"{done['id']} is restored: manta serve --data-dir {done['data_dir']}")
+    done = restorable.restore(data_dir, backup_id, until, master_keys, Known(erasures, anchors))
+    print_json(done) if as_json else _tell_restored(done)
 
 
-def _erase_again(ledger_file: Path) -> None:
-    from api.backup.erasures import REPLAYS  # noqa: PLC0415  SQLAlchemy: half a second that `--help` need not pay
-    from api.privacy.erase import replay_into  # noqa: PLC0415
-
-    if not ledger_file.is_file():
-        raise BadRequest(f"there is no file {str(ledger_file)!r}: --erasures names the old installation's ledger")
-
-    def replay(url: str, _: "Store") -> None:
-        replay_into(url, ledger_file)
-
-    REPLAYS.append(replay)
+def _tell_restored(done: dict[str, Any]) -> None:
+    if done["erased_again"]:
+        typer.echo(f"Erased again: {done['erased_again']} people who were erased after that backup.")
+    for name, seq in done["vouched"].items():
+        typer.echo(f"Audit log of {name}: anchors after entry {seq} count no more, for the backup ends there.")
+    if done["audit_faults"]:
+        typer.echo(f"Audit log: {done['audit_faults']} faults beside that; `manta audit verify` names them.", err=True)
+    typer.echo(f"{done['id']} is restored: manta serve --data-dir {done['data_dir']}")
 
 
 def verify(

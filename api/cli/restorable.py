@@ -1,5 +1,6 @@
 """Backups as the commands take, list, restore and prove them. Imported late: it brings SQLAlchemy."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -7,9 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from api.audit import anchors
 from api.backup import drill, restore
 from api.backup.manifest import Manifest
 from api.backup.progress import Say
+from api.backup.restore import Known
 from api.backup.source import Source
 from api.backup.store import Store
 from api.backup.take import take
@@ -43,21 +46,35 @@ class Restorable:
         return [row(backup) for backup in self._store.all()]
 
     def restore(
-        self, data_dir: Path, backup_id: str | None, at: datetime | None, master_keys: Path | None
+        self,
+        data_dir: Path,
+        backup_id: str | None,
+        at: datetime | None,
+        master_keys: Path | None,
+        known: Known,
     ) -> dict[str, Any]:
-        """Make a new installation of one; its row."""
+        """Make a new installation of one; its row, and what followed."""
         layout = Layout(data_dir)
         restore.refuse_used(layout.data_dir)
         chosen = restore.choose(self._store, backup_id, at)
         url = self._installation.catalog.settings.database_url
+        own = self._installation.catalog.configuration.audit.anchor_file
         with layout.hold(command="manta db restore"):
+            if known.anchors is not None and own is None:
+                shutil.copy(known.anchors, layout.data_dir / anchors.FILE)
+            known = Known(known.erasures, own)
             if master_keys is not None:
                 restore.put_master_keys(master_keys, layout)
             if url is not None:
-                restore.restore_into(self._store, chosen, layout, url.get_secret_value(), self._say)
+                done = restore.restore_into(self._store, chosen, layout, url.get_secret_value(), self._say, known)
             else:
-                restore.restore(self._store, chosen, layout, until=at or "end", say=self._say, then=lambda _: None)
-        return row(chosen) | {"data_dir": str(layout.data_dir)}
+                done = restore.restore(self._store, chosen, layout, until=at or "end", say=self._say, known=known)
+        return row(chosen) | {
+            "data_dir": str(layout.data_dir),
+            "erased_again": done.erased,
+            "vouched": {head.organization_id: head.seq for head in done.vouched},
+            "audit_faults": done.faults,
+        }
 
     def verify(self, backup_id: str | None, scratch: Path | None) -> dict[str, Any]:
         """Prove one; what was found, with `ok`."""

@@ -111,6 +111,12 @@ async def note_erasure(session: AsyncSession, values: dict[str, Any]) -> None:
     await session.execute(insert(Erasure).values(**values).on_conflict_do_nothing())
 
 
+async def is_erased(session: AsyncSession, row_id: str) -> bool:
+    """Whether an order was carried out."""
+    query = select(Erasure.id).where(Erasure.id == row_id, Erasure.completed_at.is_not(None))
+    return await session.scalar(query) is not None
+
+
 async def destroy_keys(session: AsyncSession, user_id: str) -> int:
     """Destroy a person's data keys in every organization."""
     query = delete(DataKey).where(DataKey.owner_kind == "user", DataKey.owner_id == user_id).returning(DataKey.id)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.session import psycopg_url
-from configs.errors import Unavailable
+from configs.errors import ConfigurationError, Unavailable
 
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x6D616E7461
@@ -44,12 +44,15 @@ def upgrade(owner_url: str, revision: str = "head") -> tuple[str | None, str]:
 
     Raises:
         Unavailable: the database cannot be reached.
+        ConfigurationError: its schema is one of a newer version.
     """
     engine = create_engine(psycopg_url(owner_url))
     try:
         with engine.begin() as connection:
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK})
             before = MigrationContext.configure(connection).get_current_revision()
+            if before is not None and not known(before):
+                raise ConfigurationError(f"the database has the schema {before!r} of a newer version: use that one")
             config = Config()
             config.set_main_option("script_location", str(FOLDER))
             config.attributes["connection"] = connection

@@ -6,7 +6,7 @@ It runs in `control`, as the role of jobs, and may begin again at any point. Par
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,28 +65,33 @@ async def erase(
     return report
 
 
-def replay_into(url: str, ledger_file: Path) -> int:
-    """`replay` in a database that was just restored, as a role that may do everything."""
+def replay_into(url: str, wanted: Sequence[ledger.Entry]) -> int:
+    """`replay` in a database that was just restored, as a role that may do everything or become that of jobs."""
 
     async def all_of_it() -> int:
         database = Database(url, pool_size=1, application="manta restore", role=JOBS_ROLE, deadline_s=None)
         try:
-            return await replay(database, ledger_file)
+            return await replay(database, wanted)
         finally:
             await database.close()
 
     return asyncio.run(all_of_it())
 
 
-async def replay(database: Database, data_dir: Path) -> int:
-    """After a restore: erase again whoever was erased since the backup; how many entries the ledger has."""
+async def replay(database: Database, wanted: Iterable[ledger.Entry]) -> int:
+    """After a restore: erase again whoever was erased since the backup; how many they were.
+
+    Whoever the database knows to be erased is left alone, except that other parts may hold files which came back.
+    """
     count = 0
-    for entry in ledger.entries(data_dir):
+    for entry in wanted:
         async with database.unit() as unit:
-            await queries.note_erasure(unit, {name: entry[name] for name in KEPT})
-        await erase(database, entry["id"], entry["organization_id"], entry["subject_id"], entry["data_key_ids"])
-        count += 1
+            await queries.note_erasure(unit, {name: entry[name] for name in ledger.KEPT})
+            done = await queries.is_erased(unit, entry["id"])
+        if done:
+            for eraser in ERASERS:
+                await eraser(entry["subject_id"], entry["data_key_ids"])
+        else:
+            await erase(database, entry["id"], entry["organization_id"], entry["subject_id"], entry["data_key_ids"])
+            count += 1
     return count
-
-
-KEPT = ("id", "organization_id", "subject_kind", "subject_id", "data_key_ids")

@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 from api.backup.store import Store
+from configs import postgres_cluster, postgres_settings
 from configs.keyring import Keyring
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.backups import bucket_server, fill, keyring, store_in, until
-from tests.fixtures.data_dirs import open_folder
+from tests.fixtures.data_dirs import open_folder, quick
 from tests.fixtures.database import migrated, query
 
 
@@ -21,10 +22,19 @@ def store(tmp_path: Path, keys: Keyring) -> Store:
     return store_in(tmp_path / "target", keys)
 
 
+@pytest.fixture(scope="package", autouse=True)
+def unflushed() -> Iterator[None]:
+    """Nothing here is about a machine that loses its power, and these servers live for seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(postgres_settings.DURABLE, "fsync", "off")
+        patch.setattr(postgres_cluster, "OPTIONS", [*postgres_cluster.OPTIONS, "--no-sync"])
+        yield
+
+
 @pytest.fixture(scope="package")
-def filled() -> Iterator[EmbeddedPostgres]:
+def filled(unflushed: None) -> Iterator[EmbeddedPostgres]:
     """A server with rows. Tests add rows and never take any away."""
-    with migrated() as server:
+    with migrated(quick()) as server:
         fill(server)
         yield server
 
@@ -32,7 +42,7 @@ def filled() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture
 def fresh() -> Iterator[Path]:
     """Where a restored installation may lie, beside nothing."""
-    with open_folder() as root:
+    with open_folder(quick()) as root:
         yield root / "restored"
 
 

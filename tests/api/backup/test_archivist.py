@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from api.backup import archivist as archivists
-from api.backup import shipping
 from api.backup.archive import Archive, archive_of
 from api.backup.archivist import Archivist
 from api.backup.restore import restore
@@ -57,7 +56,7 @@ def test_the_archivist_needs_nobody(
     server: EmbeddedPostgres, store: Store, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archivists, "PERIOD_S", 0.1)
-    monkeypatch.setattr(shipping, "POLL_S", 0.1)
+    monkeypatch.setattr(archivists, "PERIOD_OF_LOG_S", 0.1)
     layout = layout_of(server)
     with at_work(store, server) as archivist:
         until(lambda: len(store.ids()) == 1)
@@ -68,7 +67,7 @@ def test_the_archivist_needs_nobody(
         until(lambda: any("late" in entry.path for entry in Archive(store, str(archivist.archive)).files().files))
     backup = store.manifest(None)
     with held_layout(fresh) as new:
-        restore(store, backup, new, then=lambda _: None)
+        restore(store, backup, new)
     assert (Layout(fresh).models / "late").read_bytes() == b"late"
     with restored_server(fresh) as again:
         assert count(again) == count(server)
@@ -77,7 +76,7 @@ def test_the_archivist_needs_nobody(
 def test_the_archivist_goes_on_after_failures(
     server: EmbeddedPostgres, tmp_path: Path, keys: Keyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, seconds in {"PERIOD_S": 0.05, "RETRY_S": 0.05, "FAILED_S": 0.05}.items():
+    for name, seconds in {"PERIOD_S": 0.05, "PERIOD_OF_LOG_S": 0.05, "RETRY_S": 0.05, "FAILED_S": 0.05}.items():
         monkeypatch.setattr(archivists, name, seconds)
     target = Broken(tmp_path / "target")
     target.broken = True

@@ -13,18 +13,20 @@ from api.backup.source import Source
 from api.backup.store import Store
 from api.backup.take import take
 from api.db import copying, schema, survey
+from api.privacy import ledger
 from configs.errors import BadRequest, ConfigurationError, DamagedBackup, Internal, Unavailable
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.backups import count, layout_of, restored_server, source_of
-from tests.fixtures.data_dirs import held_layout, open_folder
+from tests.fixtures.data_dirs import held_layout, open_folder, quick
 from tests.fixtures.database import migrated, query
+from tests.fixtures.erasing import erase, somebody, there
 
 pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(scope="module")
 def managed() -> Iterator[EmbeddedPostgres]:
-    with migrated() as server:
+    with migrated(quick()) as server:
         query(server, "grant manta_jobs to manta_owner with inherit false, set true")  # as the migration does elsewhere
         people(server)
         yield server
@@ -92,7 +94,7 @@ def test_it_comes_back_into_an_empty_database(
 ) -> None:
     (layout_of(managed).models / "weights").write_bytes(b"weights")
     backup = take(store, source(managed))
-    with open_folder() as root, held_layout(root / "other") as other, EmbeddedPostgres(other) as server:
+    with open_folder(quick()) as root, held_layout(root / "other") as other, EmbeddedPostgres(other) as server:
         with held_layout(fresh) as layout:
             restore_into(store, backup, layout, server.urls.owner_url)
             assert (layout.models / "weights").read_bytes() == b"weights"
@@ -106,11 +108,27 @@ def test_it_comes_back_into_an_empty_database(
             restore_into(store, backup, layout, server.urls.owner_url)
 
 
+def test_whoever_was_erased_stays_away_from_the_operators_database(
+    managed: EmbeddedPostgres, store: Store, fresh: Path
+) -> None:
+    """Without any file of the old data directory: the table of orders says it."""
+    gone = somebody(managed)
+    old = take(store, source(managed))
+    erase(managed, gone)
+    (layout_of(managed).data_dir / ledger.NAME).unlink()
+    take(store, source(managed))
+    with open_folder(quick()) as root, held_layout(root / "other") as other, EmbeddedPostgres(other) as server:
+        query(server, "grant manta_app, manta_jobs, manta_audit to manta_owner with inherit false, set true")
+        with held_layout(fresh) as layout:
+            assert restore_into(store, old, layout, server.urls.owner_url).erased == 1
+        assert not there(server, gone)
+
+
 def test_it_comes_back_into_an_embedded_server(
     managed: EmbeddedPostgres, store: Store, backup: Manifest, fresh: Path
 ) -> None:
     with held_layout(fresh) as layout:
-        restore(store, backup, layout, then=lambda _: None)
+        restore(store, backup, layout)
     with restored_server(fresh) as server:
         assert everything(server) == everything(managed)
         query(server, "select append_audit('o1', now(), 'u1', 'key.create', 'k9', 'done', '', '', '{}')")
@@ -128,7 +146,7 @@ def test_a_flipped_byte_in_any_table_is_found(store: Store, backup: Manifest, fr
     store.target.put(part.name, was[:-1] + bytes([was[-1] ^ 1]))
     assert part.name in drill.verify(store, backup, fresh.parent).problems[0]
     with held_layout(fresh) as layout, pytest.raises(DamagedBackup, match=part.name):
-        restore(store, backup, layout, then=lambda _: None)
+        restore(store, backup, layout)
 
 
 def test_sequences_go_on(managed: EmbeddedPostgres) -> None:
@@ -194,17 +212,17 @@ def test_a_database_that_is_away_is_said(managed: EmbeddedPostgres, store: Store
 def test_a_schema_of_the_future_is_refused(store: Store, backup: Manifest, fresh: Path) -> None:
     newer = backup.model_copy(update={"revision": "9999"})
     with held_layout(fresh) as layout, pytest.raises(ConfigurationError, match="which this version does not know"):
-        restore(store, newer, layout, then=lambda _: None)
+        restore(store, newer, layout)
 
 
 def test_an_older_schema_comes_back_as_it_was(store: Store, fresh: Path) -> None:
-    with open_folder() as root, held_layout(root / "old") as layout, EmbeddedPostgres(layout) as server:
+    with open_folder(quick()) as root, held_layout(root / "old") as layout, EmbeddedPostgres(layout) as server:
         schema.upgrade(server.urls.owner_url, "0001")
         query(server, "insert into organizations (id, name) values ('o1', 'One')")
         backup = take(store, Source(layout, server.root_url))
     assert backup.revision == "0001"
     with held_layout(fresh) as layout:
-        restore(store, backup, layout, then=lambda _: None)
+        restore(store, backup, layout)
     with restored_server(fresh) as server:
         assert query(server, "select id from organizations order by 1") == [("default",), ("o1",)]
         schema.upgrade(server.urls.owner_url)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from api.audit import anchors
+from api.audit.anchors import Anchor
 from api.cli.backup import moment
 from api.cli.main import main
 from api.db import schema
@@ -48,6 +50,7 @@ def place() -> Iterator[Place]:
         with held_layout(made.data_dir) as layout, EmbeddedPostgres(layout) as server:
             schema.upgrade(server.urls.owner_url)
             query(server, "insert into organizations (id, name) values ('kept', 'Kept')")
+            layout.secret(anchors.KEY)
         Keyring.make(Layout(made.data_dir).master_keys)
         yield made
 
@@ -83,6 +86,10 @@ def manta(place: Place, capsys: pytest.CaptureFixture[str]) -> Commands:
     return Commands(place, capsys)
 
 
+def anchor_key(place: Place) -> str:
+    return (place.data_dir / "secrets" / anchors.KEY).read_text()
+
+
 def test_a_backup_is_taken_listed_proven_and_restored(manta: Commands, place: Place) -> None:
     assert manta("backups").out.startswith("There is no backup yet")
     made = manta("backup", "--json")
@@ -101,8 +108,12 @@ def test_a_backup_is_taken_listed_proven_and_restored(manta: Commands, place: Pl
     keys.write_text(Layout(place.data_dir).master_keys.read_text())
     keys.chmod(0o600)
     options = ["--from", f"{place.root}/target", "--master-keys", str(keys), "--data-dir", str(new)]
-    done = manta("restore", *options, "--json", own=False)
-    assert done.json["data_dir"] == str(new)
+    anchors.append(place.root / "anchors", [Anchor("gone", 5, b"x" * 32, "2026-01-01")], anchor_key(place))
+    options += ["--anchors", f"{place.root}/anchors"]
+    done = manta("restore", *options, own=False)
+    assert "Audit log of gone: anchors after entry 0 count no more" in done.out
+    assert done.out.endswith(f"{listed[-1]['id']} is restored: manta serve --data-dir {new}\n")
+    assert (new / anchors.FILE).read_text().count('"kind":"restored"') == 1
     again = manta("restore", *options, own=False)
     assert again.status == 1
     assert "restore into an empty --data-dir" in again.err
