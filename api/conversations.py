@@ -4,12 +4,16 @@ A private one is sealed with its person's key, a shared one with the team's: sha
 neither HTTP nor who may do what; row level security has hidden what the unit of work may not see.
 """
 
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from api.db import conversations as queries
+from api.db.conversations import Sealed
 from api.db.session import Unit
 from api.db.tables import Conversation, Message
 from api.ids import new_id
@@ -17,10 +21,14 @@ from api.scope import Scope
 from api.vault.keys import DataKey, Owner
 from api.vault.seal import aad_of, open_sealed, seal
 from api.vault.vault import Vault
-from configs.errors import BadRequest, Conflict, NotFound
+from configs.errors import BadRequest, Conflict, NotFound, Unreadable
+
+log = logging.getLogger(__name__)
 
 MAX_MESSAGES = 10_000
 """Of one conversation: it is sealed anew in one transaction when it is shared."""
+BATCH = 1000
+"""Messages that are sealed anew at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,50 +110,89 @@ class Conversations:
     async def share(self, unit: Unit, row: Conversation, team_id: str | None) -> None:
         """Seal everything for another owner: a team, or its person again."""
         key = await self._vault.key_for(unit, owner_of(Scope(row.organization_id, row.user_id), team_id))
-        title = (await self.told(unit, row))["title"]
-        for message in await queries.messages(unit, row.id):
-            content = await self._opened(unit, "messages", message.id, "content", message)
-            value = sealed(key, "messages", message.id, "content", row.organization_id, content)
-            await queries.change_message(unit, message.id, content=value, data_key_id=key.id)
+        title = await self._opened(unit, "conversations", row.id, "title", row)
+        seq = 0
+        while batch := await queries.sealed_messages(unit, row.id, seq, BATCH):
+            keys = {each: await self._vault.key(unit, each) for each in {message.data_key_id for message in batch}}
+            contents = await asyncio.to_thread(_resealed, row.organization_id, batch, keys, key)
+            await queries.reseal(unit, row.id, key.id, contents)
+            seq = batch[-1].seq
         value = sealed(key, "conversations", row.id, "title", row.organization_id, title)
-        await queries.change(unit, row.id, title=value, data_key_id=key.id, team_id=team_id)
+        moved = {"title": value, "data_key_id": key.id, "team_id": team_id, "updated_at": row.updated_at}
+        await queries.change(unit, row.id, **moved)
+
+    async def listed(self, unit: Unit, row: Conversation) -> dict[str, Any]:
+        """A conversation among others: one that does not open has no title and says so, and the others are told."""
+        try:
+            return await self.told(unit, row)
+        except Unreadable as error:
+            log.warning("the conversation %s cannot be read: %s", row.id, error.message)
+            return {**_places(row), "title": None, "unreadable": True}
+
+    async def message_listed(self, unit: Unit, row: Message) -> dict[str, Any]:
+        """A message among others, as `listed`."""
+        try:
+            return await self.message_told(unit, row)
+        except Unreadable as error:
+            log.warning("the message %s cannot be read: %s", row.id, error.message)
+            return {**_node(row), "content": None, "unreadable": True}
 
     async def told(self, unit: Unit, row: Conversation) -> dict[str, Any]:
-        """A conversation, opened."""
-        return {
-            "id": row.id,
-            "object": "conversation",
-            "title": await self._opened(unit, "conversations", row.id, "title", row),
-            "user_id": row.user_id,
-            "team_id": row.team_id,
-            "project_id": row.project_id,
-            "current_message_id": row.current_message_id,
-            "archived": row.archived,
-            "version": row.version,
-            "created_at": row.created_at.isoformat(),
-            "updated_at": row.updated_at.isoformat(),
-        }
+        """A conversation, opened.
+
+        Raises:
+            Unreadable: its key is gone or is somebody else's, or the row was changed.
+        """
+        return {**_places(row), "title": await self._opened(unit, "conversations", row.id, "title", row)}
 
     async def message_told(self, unit: Unit, row: Message) -> dict[str, Any]:
-        """A message, opened."""
-        content = await self._opened(unit, "messages", row.id, "content", row)
-        return {
-            **content,
-            "id": row.id,
-            "object": "message",
-            "conversation_id": row.conversation_id,
-            "parent_id": row.parent_id,
-            "branch": row.branch,
-            "version": row.version,
-            "role": row.role,
-            "model": row.model,
-            "created_at": row.created_at.isoformat(),
-        }
+        """A message, opened. Errors as `told`."""
+        return {**await self._opened(unit, "messages", row.id, "content", row), **_node(row)}
 
     async def _opened(self, unit: Unit, table: str, row_id: str, column: str, row: Conversation | Message) -> Any:  # noqa: ANN401
         key = await self._vault.key(unit, row.data_key_id)
         value: bytes = getattr(row, column)
         return orjson.loads(open_sealed(key.key, value, aad_of(table, row_id, column, row.organization_id)))
+
+
+def _places(row: Conversation) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "object": "conversation",
+        "user_id": row.user_id,
+        "team_id": row.team_id,
+        "project_id": row.project_id,
+        "current_message_id": row.current_message_id,
+        "archived": row.archived,
+        "version": row.version,
+        "created_at": row.created_at.isoformat(),
+        "updated_at": row.updated_at.isoformat(),
+    }
+
+
+def _node(row: Message) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "object": "message",
+        "conversation_id": row.conversation_id,
+        "parent_id": row.parent_id,
+        "branch": row.branch,
+        "version": row.version,
+        "role": row.role,
+        "model": row.model,
+        "created_at": row.created_at.isoformat(),
+    }
+
+
+def _resealed(
+    organization_id: str, batch: Sequence[Sealed], keys: Mapping[str, DataKey], to: DataKey
+) -> dict[str, bytes]:
+    """Contents under another key, by message."""
+    made: dict[str, bytes] = {}
+    for each in batch:
+        aad = aad_of("messages", each.id, "content", organization_id)
+        made[each.id] = seal(to.key, open_sealed(keys[each.data_key_id].key, each.content, aad), aad)
+    return made
 
 
 def owner_of(scope: Scope, team_id: str | None) -> Owner:

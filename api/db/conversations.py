@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import delete, func, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.tables import Conversation, Message
@@ -18,6 +18,16 @@ class Listing:
     team_id: str | None = None
     project_id: str | None = None
     archived: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A message's content, as it is stored."""
+
+    id: str
+    seq: int
+    data_key_id: str
+    content: bytes
 
 
 async def page(session: AsyncSession, listing: Listing, *, limit: int, after: str | None) -> list[Conversation]:
@@ -54,11 +64,11 @@ async def add(session: AsyncSession, row: Conversation) -> None:
 
 
 async def change(session: AsyncSession, conversation_id: str, **values: object) -> Conversation:
-    """Set columns; the version and the time of the change move on."""
+    """Set columns; the version and the time of the change (where `values` has none) move on."""
     query = (
         update(Conversation)
         .where(Conversation.id == conversation_id)
-        .values(version=Conversation.version + 1, updated_at=func.clock_timestamp(), **values)
+        .values(**{"version": Conversation.version + 1, "updated_at": func.clock_timestamp(), **values})
         .returning(Conversation)
         .execution_options(populate_existing=True)
     )
@@ -80,6 +90,24 @@ async def messages(
     if limit is not None:
         query = query.limit(limit)
     return list(await session.scalars(query))
+
+
+async def sealed_messages(session: AsyncSession, conversation_id: str, after: int, limit: int) -> list[Sealed]:
+    """Contents by `seq`, from `after` on."""
+    columns = (Message.id, Message.seq, Message.data_key_id, Message.content)
+    query = select(*columns).where(Message.conversation_id == conversation_id, Message.seq > after)
+    return [Sealed(*row) for row in await session.execute(query.order_by(Message.seq).limit(limit))]
+
+
+async def reseal(session: AsyncSession, conversation_id: str, data_key_id: str, contents: dict[str, bytes]) -> None:
+    """The same contents under another key, by message: no version moves on."""
+    query = text(
+        "UPDATE messages m SET content = v.content, data_key_id = :key"
+        " FROM unnest(cast(:ids AS text[]), cast(:contents AS bytea[])) AS v (id, content)"
+        " WHERE m.id = v.id AND m.conversation_id = :conversation"
+    )
+    values = {"ids": list(contents), "contents": list(contents.values())}
+    await session.execute(query, {"key": data_key_id, "conversation": conversation_id, **values})
 
 
 async def message(session: AsyncSession, conversation_id: str, message_id: str) -> Message | None:

@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.db.sharing import check_unshared
 from api.db.tables import Invitation, Membership, Organization, Role, User
 
 
@@ -69,7 +70,12 @@ async def set_role(session: AsyncSession, organization_id: str, user_id: str, ro
 
 
 async def leave(session: AsyncSession, organization_id: str, user_id: str) -> bool:
-    """End a membership, and with it the places in teams; False when there is none."""
+    """End a membership, and with it the places in teams; False when there is none.
+
+    Raises:
+        StillShared: the person shares conversations with a team.
+    """
+    await check_unshared(session, organization_id, people=[user_id])
     mine = (Membership.organization_id == organization_id, Membership.user_id == user_id)
     return (
         await session.scalars(delete(Membership).where(*mine).returning(Membership.user_id))

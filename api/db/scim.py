@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.db.sharing import check_unshared
 from api.db.tables import DirectoryUser, Membership, Team, TeamMember, User
 from api.scim.filters import Both, Compare, Either, Node, Not, Within
 from configs.errors import Conflict, InvalidFilter
@@ -168,8 +169,9 @@ async def join_all(session: AsyncSession, organization_id: str, team_id: str, us
     return found
 
 
-async def leave_all(session: AsyncSession, team_id: str, user_ids: Sequence[str]) -> None:
-    """Take these people out of a team."""
+async def leave_all(session: AsyncSession, organization_id: str, team_id: str, user_ids: Sequence[str]) -> None:
+    """Take these people out of a team. Errors as `api.db.teams.leave`."""
+    await check_unshared(session, organization_id, team_id=team_id, people=user_ids)
     await session.execute(delete(TeamMember).where(TeamMember.team_id == team_id, TeamMember.user_id.in_(user_ids)))
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.db.sharing import check_unshared
 from api.db.tables import Project, Team, TeamMember
 from configs.errors import Conflict
 
@@ -53,7 +54,12 @@ async def rename(session: AsyncSession, organization_id: str, team_id: str, name
 
 
 async def remove(session: AsyncSession, organization_id: str, team_id: str) -> bool:
-    """Remove a team; what it shared belongs to its makers again. False when there is none."""
+    """Remove a team, and with it its data key; False when there is none.
+
+    Raises:
+        StillShared: people share conversations with it.
+    """
+    await check_unshared(session, organization_id, team_id=team_id)
     query = delete(Team).where(Team.organization_id == organization_id, Team.id == team_id).returning(Team.id)
     return (await session.scalars(query)).one_or_none() is not None
 
@@ -62,6 +68,12 @@ async def members(session: AsyncSession, team_id: str) -> list[str]:
     """The ids of a team's people."""
     query = select(TeamMember.user_id).where(TeamMember.team_id == team_id).order_by(TeamMember.user_id)
     return list(await session.scalars(query))
+
+
+async def is_member(session: AsyncSession, team_id: str, user_id: str) -> bool:
+    """Whether somebody is in a team; if so they stay in it until the unit ends."""
+    query = select(TeamMember.user_id).where(TeamMember.team_id == team_id, TeamMember.user_id == user_id)
+    return await session.scalar(query.with_for_update(read=True, key_share=True)) is not None
 
 
 async def join(session: AsyncSession, organization_id: str, team_id: str, user_id: str) -> bool:
@@ -78,8 +90,13 @@ async def join(session: AsyncSession, organization_id: str, team_id: str, user_i
     return True
 
 
-async def leave(session: AsyncSession, team_id: str, user_id: str) -> bool:
-    """Take somebody out of a team; False when they are not in it."""
+async def leave(session: AsyncSession, organization_id: str, team_id: str, user_id: str) -> bool:
+    """Take somebody out of a team; False when they are not in it.
+
+    Raises:
+        StillShared: they share conversations with it.
+    """
+    await check_unshared(session, organization_id, team_id=team_id, people=[user_id])
     query = delete(TeamMember).where(TeamMember.team_id == team_id, TeamMember.user_id == user_id)
     return (await session.scalars(query.returning(TeamMember.user_id))).one_or_none() is not None
 

@@ -63,9 +63,9 @@ async def _organization(
             return
         for row in batch:
             async with database.unit(scope) as unit:
-                told = await conversations.told(unit, row)
+                told = await conversations.listed(unit, row)
                 messages = await conversation_queries.messages(unit, row.id)
-                told["messages"] = [await conversations.message_told(unit, message) for message in messages]
+                told["messages"] = [await conversations.message_listed(unit, message) for message in messages]
             await asyncio.to_thread(archive.writestr, f"{folder}/conversations/{row.id}.json", _json(told))
         after = batch[-1].id
 

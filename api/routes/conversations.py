@@ -90,7 +90,7 @@ async def list_conversations(
     )
     async with services.database.unit(principal.scope) as unit:
         rows = await queries.page(unit, listing, limit=limit + 1, after=after)
-        return page([await services.conversations.told(unit, row) for row in rows], limit)
+        return page([await services.conversations.listed(unit, row) for row in rows], limit)
 
 
 @router.post("/api/conversations", tags=["Conversations"], status_code=201, openapi_extra=takes(ConversationRequest))
@@ -161,7 +161,7 @@ async def list_messages(request: Request, conversation_id: str, limit: Limit = 1
     async with services.database.unit(principal.scope) as unit:
         await _found(unit, conversation_id)
         rows = await queries.messages(unit, conversation_id, limit=limit + 1, after=after)
-        return page([await services.conversations.message_told(unit, row) for row in rows], limit)
+        return page([await services.conversations.message_listed(unit, row) for row in rows], limit)
 
 
 @router.post(
@@ -240,7 +240,7 @@ def _require_owner(row: Conversation, principal: Principal) -> None:
 
 
 async def _check_places(unit: Unit, principal: Principal, team_id: str | None, project_id: str | None) -> None:
-    if team_id is not None and principal.user_id not in await team_queries.members(unit, team_id):
+    if team_id is not None and not await team_queries.is_member(unit, team_id, principal.scope.user_id):
         raise NotFound("There is no such team.", param="team_id")
     if project_id is not None:
         projects = {project.id for project in await team_queries.all_projects(unit, principal.organization_id)}

@@ -16,6 +16,7 @@ from api.scim.desk import Desk
 from api.scim.resources import MAX_RESULTS, ROOT, resource_types, schemas, service_provider_config
 from api.scim.search import Search, search_of
 from api.services import services_of
+from api.sharing import unshared
 from configs.errors import BadRequest, NotFound
 
 router = guarded_router()
@@ -132,8 +133,9 @@ async def patch_user(request: Request, user_id: str) -> Response:
 @requires(Permission.SCIM)
 async def remove_user(request: Request, user_id: str) -> Response:
     """Send somebody away: the account is disabled, its sessions end. It is no erasure."""
-    await users.remove(Desk.of(request), user_id)
-    services_of(request).doorkeeper.forget()
+    services = services_of(request)
+    await unshared(services.database, services.conversations, lambda: users.remove(Desk.of(request), user_id))
+    services.doorkeeper.forget()
     return Response(status_code=204)
 
 
@@ -183,8 +185,9 @@ async def patch_group(request: Request, team_id: str) -> Response:
 @router.delete(f"{ROOT}/Groups/{{team_id}}", tags=["SCIM"], status_code=204, response_class=Response)
 @requires(Permission.SCIM)
 async def remove_group(request: Request, team_id: str) -> Response:
-    """Remove a team; its people stay."""
-    await groups.remove(Desk.of(request), team_id)
+    """Remove a team; its people stay, and what they shared with it is theirs alone again."""
+    services = services_of(request)
+    await unshared(services.database, services.conversations, lambda: groups.remove(Desk.of(request), team_id))
     return Response(status_code=204)
 
 
@@ -236,6 +239,7 @@ async def changed(request: Request, change: Change, resource_id: str) -> Respons
     body = context_of(request.scope).json
     if not isinstance(body, dict):
         raise BadRequest(f"Send a JSON object with the header `content-type: {SCIM_TYPE}`.")
-    resource = await change(Desk.of(request), resource_id, body)
-    services_of(request).doorkeeper.forget()
+    services, desk = services_of(request), Desk.of(request)
+    resource = await unshared(services.database, services.conversations, lambda: change(desk, resource_id, body))
+    services.doorkeeper.forget()
     return answer(resource)

@@ -19,6 +19,7 @@ from api.pages import whole
 from api.policy import caller, guarded_router, requires
 from api.principal import Permission
 from api.services import services_of
+from api.sharing import unshared
 from api.validation import Wire, read
 from configs.errors import NotFound
 
@@ -82,12 +83,16 @@ async def rename_team(request: Request, team_id: str) -> Response:
 @requires(Permission.TEAMS_WRITE)
 async def remove_team(request: Request, team_id: str) -> Response:
     """Remove a team. What it shared stays with those who made it."""
-    principal, context = caller(request), context_of(request.scope)
-    async with services_of(request).database.unit(principal.scope) as unit:
-        if not await team_queries.remove(unit, principal.organization_id, team_id):
-            raise NotFound(NO_TEAM, param="team_id")
-        await record(unit, context, "team.remove", target=team_id)
-        await notify(unit, logins.CHANNEL)
+    principal, services, context = caller(request), services_of(request), context_of(request.scope)
+
+    async def act() -> None:
+        async with services.database.unit(principal.scope) as unit:
+            if not await team_queries.remove(unit, principal.organization_id, team_id):
+                raise NotFound(NO_TEAM, param="team_id")
+            await record(unit, context, "team.remove", target=team_id)
+            await notify(unit, logins.CHANNEL)
+
+    await unshared(services.database, services.conversations, act)
     return json_answer({"id": team_id, "object": "team", "deleted": True})
 
 
@@ -122,12 +127,16 @@ async def add_member(request: Request, team_id: str, user_id: str) -> Response:
 @router.delete("/api/teams/{team_id}/members/{user_id}", tags=["Organization"])
 @requires(Permission.TEAMS_WRITE)
 async def remove_member(request: Request, team_id: str, user_id: str) -> Response:
-    """Take somebody out of a team."""
-    principal, context = caller(request), context_of(request.scope)
-    async with services_of(request).database.unit(principal.scope) as unit:
-        if not await team_queries.leave(unit, team_id, user_id):
-            raise NotFound("This user is not in this team.", param="user_id")
-        await record(unit, context, "team.leave", target=user_id, team=team_id)
+    """Take somebody out of a team; the conversations that they shared with it are theirs alone again."""
+    principal, services, context = caller(request), services_of(request), context_of(request.scope)
+
+    async def act() -> None:
+        async with services.database.unit(principal.scope) as unit:
+            if not await team_queries.leave(unit, principal.organization_id, team_id, user_id):
+                raise NotFound("This user is not in this team.", param="user_id")
+            await record(unit, context, "team.leave", target=user_id, team=team_id)
+
+    await unshared(services.database, services.conversations, act)
     return json_answer({"id": user_id, "object": "team_member", "removed": True})
 
 

@@ -24,6 +24,7 @@ from api.policy import caller, guarded_router, requires
 from api.principal import Permission
 from api.roles import MEMBER
 from api.services import services_of
+from api.sharing import unshared
 from api.validation import Wire, read
 from configs.errors import Conflict, NotFound
 
@@ -101,17 +102,21 @@ async def change_user(request: Request, user_id: str) -> Response:
 async def remove_user(request: Request, user_id: str) -> Response:
     """End a membership: the person's sessions and keys here end with it. The account itself stays."""
     services, context, principal = services_of(request), context_of(request.scope), caller(request)
-    async with services.database.unit(principal.scope) as unit:
-        found = await organizations.member(unit, principal.organization_id, user_id)
-        if found is None:
-            raise NotFound(NO_USER, param="user_id")
-        await check_change(
-            unit, principal, user_id, found[1], await organizations.roles(unit, principal.organization_id)
-        )
-        await organizations.leave(unit, principal.organization_id, user_id)
-        await session_queries.end_in(unit, principal.organization_id, user_id)
-        await record(unit, context, "user.remove", target=user_id)
-        await notify(unit, logins.CHANNEL)
+
+    async def act() -> None:
+        async with services.database.unit(principal.scope) as unit:
+            found = await organizations.member(unit, principal.organization_id, user_id)
+            if found is None:
+                raise NotFound(NO_USER, param="user_id")
+            await check_change(
+                unit, principal, user_id, found[1], await organizations.roles(unit, principal.organization_id)
+            )
+            await organizations.leave(unit, principal.organization_id, user_id)
+            await session_queries.end_in(unit, principal.organization_id, user_id)
+            await record(unit, context, "user.remove", target=user_id)
+            await notify(unit, logins.CHANNEL)
+
+    await unshared(services.database, services.conversations, act)
     services.doorkeeper.forget()
     return json_answer({"id": user_id, "object": "user", "removed": True})
 

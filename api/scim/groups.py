@@ -166,6 +166,6 @@ async def _set_people(desk: Desk, unit: Unit, team: Team, before: set[str], afte
         if len(joined) < len(joining):
             raise InvalidValue("One of 'members' is no user of this organization.")
     if leaving:
-        await queries.leave_all(unit, team.id, sorted(leaving))
+        await queries.leave_all(unit, desk.organization_id, team.id, sorted(leaving))
     await desk.record_each(unit, "team.join", sorted(joining), team=team.id)
     await desk.record_each(unit, "team.leave", sorted(leaving), team=team.id)

@@ -234,10 +234,10 @@ async def _set_active(desk: Desk, unit: Unit, member: Member, *, active: bool) -
 
 async def _send_away(desk: Desk, unit: Unit, member: Member) -> None:
     user_id = member.user.id
-    if not await _belongs_elsewhere(unit, member):
-        await accounts.change(unit, user_id, status="disabled")
     if member.entry is None:
         await _keep(desk, unit, user_id, taken(USERS, told(desk, member, [])), provisioned=False)
+    if not await _belongs_elsewhere(unit, member):
+        await accounts.change(unit, user_id, status="disabled")
     await queries.forget_profile(unit, desk.organization_id, user_id)
     await session_queries.end_in(unit, desk.organization_id, user_id)
     await desk.record(unit, "user.remove", user_id)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.db.tables.base import Base, Created, Id, OfOrganization
@@ -42,6 +42,12 @@ class Conversation(Base):
     __tablename__ = "conversations"
     __table_args__ = (
         Index("ix_conversations_list", "organization_id", "user_id", text("updated_at DESC"), text("id DESC")),
+        ForeignKeyConstraint(
+            ["team_id", "user_id"],
+            ["team_members.team_id", "team_members.user_id"],
+            deferrable=True,
+            initially="DEFERRED",
+        ),
         Index("ix_conversations_team", "team_id", text("updated_at DESC"), text("id DESC")),
         Index(None, "project_id"),
     )
@@ -49,7 +55,8 @@ class Conversation(Base):
     id: Mapped[Id]
     organization_id: Mapped[OfOrganization]
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    team_id: Mapped[str | None] = mapped_column(ForeignKey("teams.id", ondelete="SET NULL"))
+    team_id: Mapped[str | None]
+    """Its maker is in that team: who leaves it takes their conversations along (`api.sharing`)."""
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id", ondelete="SET NULL"))
     data_key_id: Mapped[str]
     title: Mapped[bytes]

@@ -335,7 +335,7 @@ CREATE TABLE conversations (
     CONSTRAINT pk_conversations PRIMARY KEY (id),
     CONSTRAINT fk_conversations_organization_id FOREIGN KEY(organization_id) REFERENCES organizations (id) ON DELETE CASCADE,
     CONSTRAINT fk_conversations_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
-    CONSTRAINT fk_conversations_team_id FOREIGN KEY(team_id) REFERENCES teams (id) ON DELETE SET NULL,
+    CONSTRAINT fk_conversations_team_id_user_id FOREIGN KEY(team_id, user_id) REFERENCES team_members (team_id, user_id) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT fk_conversations_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE SET NULL
 );
 CREATE INDEX ix_conversations_list ON conversations (organization_id, user_id, updated_at DESC, id DESC);

@@ -164,12 +164,38 @@ BEGIN
     END CASE;
 END $$;
 
-REVOKE ALL ON FUNCTION append_audit, find_key, find_login, person_as_json, audit_field, manta_org, manta_user FROM PUBLIC;
+-- Whose conversations a team reads (without a team: any team of the organization): ids, for who makes people leave it.
+CREATE FUNCTION find_sharers(team text, people text[]) RETURNS SETOF text LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$
+BEGIN
+    IF people IS NULL THEN
+        RETURN QUERY SELECT DISTINCT c.user_id FROM conversations c
+            WHERE c.organization_id = manta_org() AND c.team_id = team;
+    ELSE
+        RETURN QUERY SELECT DISTINCT c.user_id FROM conversations c
+            WHERE c.organization_id = manta_org() AND c.user_id = ANY (people) AND c.team_id IS NOT NULL
+                AND (team IS NULL OR c.team_id = team);
+    END IF;
+END $$;
+
+-- A team's data key goes with the team, whoever removes it.
+CREATE FUNCTION destroy_team_key() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    DELETE FROM data_keys k WHERE k.organization_id = OLD.organization_id AND k.owner_kind = 'team' AND k.owner_id = OLD.id;
+    PERFORM pg_notify('manta_data_keys', '');
+    RETURN NULL;
+END $$;
+CREATE POLICY team_is_gone ON data_keys FOR DELETE TO manta_lookup USING (owner_kind = 'team');
+CREATE TRIGGER team_is_gone AFTER DELETE ON teams FOR EACH ROW EXECUTE FUNCTION destroy_team_key();
+
+REVOKE ALL ON FUNCTION find_sharers, destroy_team_key, append_audit, find_key, find_login, person_as_json, audit_field, manta_org, manta_user FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION manta_org, manta_user TO manta_app, manta_jobs, manta_audit, manta_lookup;
 GRANT EXECUTE ON FUNCTION audit_field TO manta_audit;
-GRANT EXECUTE ON FUNCTION append_audit, find_key, find_login TO manta_app, manta_jobs;
+GRANT EXECUTE ON FUNCTION append_audit, find_key, find_login, find_sharers TO manta_app, manta_jobs;
 GRANT SELECT ON users, sessions, refresh_tokens, one_time_tokens, totp_secrets, passkeys, identities, memberships, roles,
     organizations, invitations, api_keys TO manta_lookup;
+GRANT SELECT (organization_id, team_id, user_id) ON conversations TO manta_lookup;
+GRANT SELECT (organization_id, owner_kind, owner_id), DELETE ON data_keys TO manta_lookup;
 GRANT SELECT, INSERT ON audit_log TO manta_audit;
 GRANT SELECT, INSERT, UPDATE ON audit_heads TO manta_audit;
 GRANT USAGE ON SCHEMA public TO manta_app, manta_jobs, manta_audit, manta_lookup;
@@ -196,4 +222,6 @@ ALTER FUNCTION find_key OWNER TO manta_lookup;
 ALTER FUNCTION find_login OWNER TO manta_lookup;
 ALTER FUNCTION person_as_json OWNER TO manta_lookup;
 ALTER FUNCTION append_audit OWNER TO manta_audit;
+ALTER FUNCTION find_sharers OWNER TO manta_lookup;
+ALTER FUNCTION destroy_team_key OWNER TO manta_lookup;
 REVOKE CREATE ON SCHEMA public FROM manta_lookup, manta_audit;
