@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -59,3 +60,17 @@ def test_a_key_as_written(stack: Stack) -> None:
     listed = stack.manta("keys", "list")
     assert key[:7] in listed.stdout
     assert key not in listed.stdout
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
+def test_people_as_written(stack: Stack, tmp_path: Path) -> None:
+    (script,) = [block for block in blocks("sh") if "auth/register" in block]
+    place = tmp_path / "backups"
+    command = f"{shlex.join([sys.executable, '-m', 'api.cli'])} "
+    script = script.replace("http://127.0.0.1:8000", stack.url).replace(" backups ", f" {place} ")
+    script = re.sub(r"^\.venv/bin/manta ([^#\n]*)", rf"{command}\1 --data-dir {stack.data_dir} ", script, flags=re.M)
+    script = script.replace("--from backups", f"--from {place}")
+    ran = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, timeout=240, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert '"access_token"' in ran.stdout
+    assert list(place.rglob("*.json"))

@@ -73,6 +73,7 @@ async def test_no_stranger_surprises(own: Application) -> None:
 
 
 @pytest.mark.deep
+@pytest.mark.timeout(1800)
 async def test_many_generated_requests(own: Application) -> None:
     person = await own.register("generated-deep", "owner")
     assert await asyncio.to_thread(surprises, own.origin, person.headers, DEEP_EXAMPLES) == []
