@@ -21,7 +21,7 @@ from api.identity.claims import TokenReader
 from api.keys import PREFIX, digest_of
 from api.principal import Permission, Principal
 from api.roles import narrowed, permissions_of
-from api.scope import Scope
+from api.scope import DEFAULT_ORGANIZATION, Scope
 from configs.errors import Forbidden, SecondFactorMissing, TwoFactorSetupRequired, Unauthorized, Unavailable
 
 log = logging.getLogger(__name__)
@@ -190,8 +190,13 @@ def key_as_known(key: dict[str, Any] | None, now: float) -> Known | None:
 
 
 def principal_of_session(found: dict[str, Any] | None) -> Principal | None:
-    """What `find_login` told of a session, as who may do what; None when it is over."""
-    if found is None or found["ended"] or found["status"] != "active" or found["role"] is None:
+    """What `find_login` told of a session, as who may do what; None when it is over.
+
+    Whom no organization has may see to their own account, in the organization that runs the installation.
+    """
+    if found is None or found["ended"] or found["status"] != "active":
+        return None
+    if found["role"] is None and found["organization_id"] != DEFAULT_ORGANIZATION:
         return None
     has, shown = found["two_factor"], not SECOND_FACTORS.isdisjoint(found["methods"])
     return Principal(

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.db.tables import Invitation, Membership, OneTimeToken, Organization, User
+from api.db.tables import FormerMember, Invitation, Membership, OneTimeToken, Organization, User
 from configs.errors import Conflict
 
 EMAIL_TAKEN = "An account with this e-mail address exists already: sign in, or reset its password."
@@ -58,7 +58,9 @@ async def change(session: AsyncSession, user_id: str, **values: object) -> bool:
 
 
 async def join(session: AsyncSession, organization_id: str, user_id: str, role: str) -> bool:
-    """Make a person a member; False when it is one already."""
+    """Make a person a member, be it again; False when it is one already."""
+    former = (FormerMember.organization_id == organization_id, FormerMember.user_id == user_id)
+    await session.execute(delete(FormerMember).where(*former))
     row = insert(Membership).values(organization_id=organization_id, user_id=user_id, role=role)
     added = await session.scalars(row.on_conflict_do_nothing().returning(Membership.user_id))
     return added.one_or_none() is not None
@@ -73,6 +75,12 @@ async def organizations_of(session: AsyncSession, user_id: str) -> list[tuple[st
         .order_by(Membership.created_at, Organization.id)
     )
     return [(row.id, row.name, row.role) for row in await session.execute(query)]
+
+
+async def former_organizations(session: AsyncSession, user_id: str) -> list[str]:
+    """Ids of the organizations that a person left, in that order."""
+    query = select(FormerMember.organization_id).where(FormerMember.user_id == user_id)
+    return list(await session.scalars(query.order_by(FormerMember.left_at, FormerMember.organization_id)))
 
 
 async def has_owner(session: AsyncSession, organization_id: str, owner: str) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.sharing import check_unshared
-from api.db.tables import Invitation, Membership, Organization, Role, User
+from api.db.tables import FormerMember, Invitation, Membership, Organization, Role, User
 
 
 async def add(session: AsyncSession, organization_id: str, name: str) -> dict[str, Any]:
@@ -72,14 +72,26 @@ async def set_role(session: AsyncSession, organization_id: str, user_id: str, ro
 async def leave(session: AsyncSession, organization_id: str, user_id: str) -> bool:
     """End a membership, and with it the places in teams; False when there is none.
 
+    That there was one is kept: who left may want their data, and the organization may erase them.
+
     Raises:
         StillShared: the person shares conversations with a team.
     """
     await check_unshared(session, organization_id, people=[user_id])
     mine = (Membership.organization_id == organization_id, Membership.user_id == user_id)
-    return (
-        await session.scalars(delete(Membership).where(*mine).returning(Membership.user_id))
-    ).one_or_none() is not None
+    role = (await session.scalars(delete(Membership).where(*mine).returning(Membership.role))).one_or_none()
+    if role is None:
+        return False
+    row = insert(FormerMember).values(organization_id=organization_id, user_id=user_id, role=role)
+    again = {"role": row.excluded.role, "left_at": func.now()}
+    await session.execute(row.on_conflict_do_update(index_elements=["organization_id", "user_id"], set_=again))
+    return True
+
+
+async def former_role(session: AsyncSession, organization_id: str, user_id: str) -> str | None:
+    """The role that somebody had who left; None when they did not."""
+    mine = (FormerMember.organization_id == organization_id, FormerMember.user_id == user_id)
+    return (await session.scalars(select(FormerMember.role).where(*mine))).one_or_none()
 
 
 async def other_owners(session: AsyncSession, organization_id: str, user_id: str, owner: str) -> int:

@@ -101,7 +101,7 @@ class Accounts:
         async with self._database.unit() as unit:
             person = await logins.find(unit, "email", account)
         verdict = await self._hasher.verify(password, person["password_hash"] if person is not None else None)
-        if person is None or not verdict.ok or person["status"] != "active" or not person["memberships"]:
+        if person is None or not verdict.ok or person["status"] != "active":
             await self._refused(context, account, person)
             raise Unauthorized(WRONG)
         if not person["totp"]:  # else the code is guessed at as well
@@ -154,7 +154,7 @@ class Accounts:
         account = email.strip().lower()
         async with self._database.unit() as unit:
             person = await logins.find(unit, "email", account)
-        if person is None or person["status"] != "active" or self._mailer is None or not person["memberships"]:
+        if person is None or person["status"] != "active" or self._mailer is None:
             return
 
         async def link() -> str:  # later: making it would tell by its time that there is such an account
@@ -212,7 +212,7 @@ class Accounts:
 
     async def _refused(self, context: Context, account: str, person: dict[str, Any] | None) -> None:
         await self._throttle.failed(account, context.address)
-        if person is not None and person["memberships"]:
+        if person is not None:
             scope = scope_of(person)
             async with self._database.unit(scope) as unit:
                 await record(

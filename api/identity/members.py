@@ -38,6 +38,16 @@ def check_permissions(caller: Principal, permissions: Sequence[str]) -> list[str
     return sorted(set(permissions))
 
 
+def check_holds_no_more(caller: Principal, role: str, custom: Mapping[str, Sequence[str]]) -> None:
+    """Let `caller` decide on somebody who has, or had, `role`.
+
+    Raises:
+        Forbidden: it holds more than the caller does.
+    """
+    if not covers(caller.permissions, permissions_of(role, custom.get(role))):
+        raise Forbidden("You cannot change somebody whose role holds more than yours.")
+
+
 async def check_change(
     unit: Unit, caller: Principal, user_id: str, role: str, custom: Mapping[str, Sequence[str]]
 ) -> None:
@@ -47,7 +57,6 @@ async def check_change(
         Forbidden: the member holds more than the caller does.
         Conflict: it is the last owner.
     """
-    if not covers(caller.permissions, permissions_of(role, custom.get(role))):
-        raise Forbidden("You cannot change somebody whose role holds more than yours.")
+    check_holds_no_more(caller, role, custom)
     if role == OWNER and not await organizations.other_owners(unit, caller.organization_id, user_id, OWNER):
         raise Conflict("This is the last owner: make somebody else an owner first.")

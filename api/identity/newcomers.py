@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 from api.audit.record import record
 from api.context import Context
-from api.db import accounts, logins, privacy
-from api.db.session import Database, Unit
+from api.db import accounts, logins, organizations, privacy
+from api.db.session import Database, Unit, acting
 from api.identity.registration import Rule
 from api.ids import new_id
+from api.principal import Principal
 from api.privacy.documents import Document
-from api.roles import MEMBER, OWNER
-from api.scope import DEFAULT_ORGANIZATION
-from configs.errors import BadRequest, Forbidden
+from api.roles import BUILT_IN, MEMBER, OWNER
+from api.scope import DEFAULT_ORGANIZATION, Scope
+from configs.errors import BadRequest, Conflict, Forbidden
 
 FIRST_ADMIN = "first_admin"
 BAD_LINK = "This link is not valid any more: ask for a new one."
@@ -50,13 +51,45 @@ async def place_of(database: Database, newcomer: Newcomer, rule: Rule) -> Place:
             return Place(DEFAULT_ORGANIZATION, MEMBER)
         texts = {"closed": "Nobody can register here.", "invite": "Registering here needs an invitation."}
         raise Forbidden(f"{texts[rule]} An admin of this installation can let you in.")
-    digest = newcomer.proof.hex()
     async with database.unit() as unit:
-        token = await logins.find(unit, "token", digest)
-        invitation = await logins.find(unit, "invitation", digest)
+        return await _proven_place(unit, newcomer.proof, newcomer.email)
+
+
+async def accept(unit: Unit, context: Context, proof: bytes, principal: Principal) -> Place:
+    """Let a signed-in person into an organization by an invitation, in a unit of work of theirs.
+
+    Raises:
+        BadRequest: the invitation is used, over, or another's, or there is no such role any more.
+        Conflict: they are a member already; the invitation can still be used.
+    """
+    assert principal.user_id is not None
+    person = await logins.find(unit, "user", principal.user_id)
+    assert person is not None
+    place = await _proven_place(unit, proof, person["email"])
+    async with acting(unit, Scope(place.organization_id, principal.user_id), principal.scope):
+        if place.role not in BUILT_IN and place.role not in await organizations.roles(unit, place.organization_id):
+            raise BadRequest(BAD_LINK, param="invitation")
+        if not await accounts.join(unit, place.organization_id, principal.user_id, place.role):
+            raise Conflict("You are a member of this organization already.")
+        await _use_proof(unit, proof)
+        await record(
+            unit,
+            context,
+            "invitation.accept",
+            organization_id=place.organization_id,
+            target=principal.user_id,
+            role=place.role,
+        )
+    return place
+
+
+async def _proven_place(unit: Unit, proof: bytes, email: str | None) -> Place:
+    digest = proof.hex()
+    token = await logins.find(unit, "token", digest)
+    invitation = await logins.find(unit, "invitation", digest)
     if token is not None and token["good"] and token["purpose"] == FIRST_ADMIN:
         return Place(DEFAULT_ORGANIZATION, OWNER)
-    if invitation is None or not invitation["good"] or invitation["email"] not in (None, newcomer.email):
+    if invitation is None or not invitation["good"] or invitation["email"] not in (None, email):
         raise BadRequest("This invitation is not valid: it is used, over, or for another address.", param="invitation")
     return Place(invitation["organization_id"], invitation["role"], invitation["email"] is not None)
 

@@ -3,21 +3,24 @@
 import re
 from typing import Any
 
-from api.scope import Scope
+from api.scope import DEFAULT_ORGANIZATION, Scope
 from configs.errors import BadRequest, Forbidden, NotFound
 
+NO_USER = "There is no such user."
 EMAIL = re.compile(r"[^@\s<>\"',;:\x00-\x1f\x7f]{1,64}@[^@\s<>\"',;:\x00-\x1f\x7f]{1,189}\Z")
 
 
 def scope_of(person: dict[str, Any], organization_id: str | None = None) -> Scope:
     """A person in one of their organizations: the named one, else the first they joined.
 
+    Whom none has is in the one that runs the installation, without a right but those on their own account.
+
     Raises:
-        Forbidden: they are in none, or not in that one.
+        Forbidden: they are not in the named one.
     """
-    ids = [each["organization_id"] for each in person["memberships"]]
-    wanted = organization_id or (ids[0] if ids else None)
-    if wanted is None or wanted not in ids:
+    ids = [each["organization_id"] for each in person["memberships"]] or [DEFAULT_ORGANIZATION]
+    wanted = organization_id or ids[0]
+    if wanted not in ids:
         raise Forbidden("You are no member of that organization.")
     return Scope(wanted, person["user_id"])
 
@@ -41,5 +44,5 @@ def require_user(person: dict[str, Any] | None) -> dict[str, Any]:
         NotFound: nobody was.
     """
     if person is None:
-        raise NotFound("There is no such user.", param="user_id")
+        raise NotFound(NO_USER, param="user_id")
     return person

@@ -14,10 +14,11 @@ from api.db import accounts, logins
 from api.db import sessions as session_queries
 from api.db.notifications import notify
 from api.db.session import Database, Unit
+from api.identity.people import scope_of
 from api.identity.secrets import digest_of, new_secret
 from api.identity.tokens import AccessTokens
 from api.ids import new_id
-from api.scope import Scope
+from api.scope import DEFAULT_ORGANIZATION, Scope
 from configs.errors import Unauthorized
 from configs.identity_specs import IdentitySpec
 
@@ -94,12 +95,11 @@ class Sessions:
         if found is None or found["ended"]:
             raise Unauthorized(OVER)
         user_id, session_id = found["user_id"], found["session_id"]
-        wanted = organization_id or found["organization_id"]
         scope = Scope(found["organization_id"], user_id)
         async with self._database.unit(scope) as unit:
             number = await session_queries.use_refresh(unit, session_id, digest_of(refresh_token), GRACE)
             if number is not None:
-                await self._check(unit, user_id, wanted)
+                wanted = await self._place(unit, user_id, found["organization_id"], organization_id)
                 await session_queries.touch(
                     unit, session_id, self._lifetime, self._longest, organization_id=wanted, renewals=number
                 )
@@ -123,11 +123,20 @@ class Sessions:
                     )
             await notify(unit, logins.CHANNEL)
 
-    async def _check(self, unit: Unit, user_id: str, organization_id: str) -> None:
+    async def _place(self, unit: Unit, user_id: str, now: str, wanted: str | None) -> str:
+        """Where a session goes on: in the organization that is wanted, else where it is `now`.
+
+        One of a person whom no organization had goes on in the first that has them.
+        """
         person = await logins.find(unit, "user", user_id)
-        memberships = {each["organization_id"] for each in person["memberships"]} if person is not None else set()
-        if person is None or person["status"] != "active" or organization_id not in memberships:
+        if person is None or person["status"] != "active":
             raise Unauthorized(OVER)
+        memberships = {each["organization_id"] for each in person["memberships"]}
+        if (wanted or now) in memberships:
+            return wanted or now
+        if (wanted or now) == DEFAULT_ORGANIZATION:
+            return scope_of(person).organization_id
+        raise Unauthorized(OVER)
 
     async def _renewed(self, unit: Unit, scope: Scope, session_id: str, family: str, number: int) -> SignedIn:
         refresh_token = f"{family}.{new_secret()[0]}"

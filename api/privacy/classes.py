@@ -53,6 +53,7 @@ _table("ceremonies", secret="digest payload", none="kind created_at expires_at")
 _table("throttles", secret="key", none="count window_started_at blocked_until")  # noqa: S106
 _table("roles", id="organization_id", none="name permissions created_at")
 _table("memberships", id="organization_id user_id", fact="role created_at")
+_table("former_members", id="organization_id user_id", fact="role left_at")
 _table(
     "directory_users",
     id="organization_id user_id",
@@ -102,7 +103,8 @@ _table(
 )
 
 EXPORTED = frozenset(
-    {"users", "identities", "sessions", "passkeys", "memberships", "directory_users", "team_members", "api_keys",
+    {"users", "identities", "sessions", "passkeys", "memberships", "former_members", "directory_users",
+     "team_members", "api_keys",
      "conversations", "messages", "usage", "consents", "audit_log"}
 )  # fmt: skip
 """Tables of which a person's export has the person's rows."""

@@ -36,7 +36,9 @@ async def export(database: Database, conversations: Conversations, user_id: str,
     file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115  handed over
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         async with database.unit(Scope(organization_id, user_id)) as unit:
-            ids = [each for each, _, _ in await accounts.organizations_of(unit, user_id)]
+            mine = [each for each, _, _ in await accounts.organizations_of(unit, user_id)]
+            former = await accounts.former_organizations(unit, user_id)
+        ids = list(dict.fromkeys([*mine, *former, organization_id]))
         for each in ids:
             await _organization(archive, database, conversations, Scope(each, user_id))
         manifest = {"form": FORM, "version": VERSION, "made_at": _now(), "user_id": user_id, "organizations": ids}

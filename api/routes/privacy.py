@@ -1,6 +1,6 @@
 """Copy, erasure, consents, retention and the documents that tell about them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import Request, Response
@@ -16,12 +16,12 @@ from api.db import teams as team_queries
 from api.db.notifications import notify
 from api.db.session import Unit, acting
 from api.documents import takes
-from api.identity.members import check_change
-from api.identity.people import require_user
+from api.identity.members import check_change, check_holds_no_more
+from api.identity.people import NO_USER, require_user
 from api.ids import new_id
 from api.pages import whole
 from api.policy import caller, guarded_router, public, requires
-from api.principal import Permission
+from api.principal import Permission, Principal
 from api.privacy import retention
 from api.privacy.documents import document, names
 from api.privacy.export import export
@@ -92,15 +92,16 @@ async def erase_me(request: Request) -> Response:
 @router.post("/api/users/{user_id}/erase", tags=["Privacy"], status_code=202)
 @requires(Permission.USERS_WRITE)
 async def erase_user(request: Request, user_id: str) -> Response:
-    """Erase a member who belongs to no other organization."""
-    services, principal = services_of(request), caller(request)
-    async with services.database.unit(principal.scope) as unit:
-        found = await organizations.member(unit, principal.organization_id, user_id)
-        if found is None:
-            raise NotFound("There is no such user.", param="user_id")
-        custom = await organizations.roles(unit, principal.organization_id)
-        await check_change(unit, principal, user_id, found[1], custom)
+    """Erase a member who belongs to no other organization, or who left this one and belongs to none."""
+    principal = caller(request)
+    async with services_of(request).database.unit(principal.scope) as unit:
         person = require_user(await logins.find(unit, "user", user_id))
+        found = await organizations.member(unit, principal.organization_id, user_id)
+        custom = await organizations.roles(unit, principal.organization_id)
+        if found is None:
+            await _check_left(unit, principal, person, custom)
+        else:
+            await check_change(unit, principal, user_id, found[1], custom)
     if len(person["memberships"]) > 1:
         raise Conflict("This person belongs to other organizations too: remove them from this one instead.")
     return await _erased(request, person)
@@ -203,6 +204,18 @@ async def _erased(request: Request, person: dict[str, Any]) -> Response:
         await notify(unit, queries.CHANNEL)
     services.doorkeeper.forget()
     return json_answer({"id": order, "object": "erasure", "user_id": user_id}, 202)
+
+
+async def _check_left(
+    unit: Unit, principal: Principal, person: dict[str, Any], custom: Mapping[str, Sequence[str]]
+) -> None:
+    """Whom no organization has is erased by one that they left, or by who runs the installation."""
+    role = await organizations.former_role(unit, principal.organization_id, person["user_id"])
+    theirs = role is not None or principal.may(Permission.ORGANIZATIONS_WRITE)
+    if not theirs or person["memberships"] or person["status"] == "erased":
+        raise NotFound(NO_USER, param="user_id")
+    if role is not None:
+        check_holds_no_more(principal, role, custom)
 
 
 async def _check_not_last(unit: Unit, organization_id: str, user_id: str) -> None:

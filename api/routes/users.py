@@ -16,8 +16,9 @@ from api.db.session import Unit
 from api.documents import takes
 from api.idempotency import REPLAYED, once
 from api.identity.members import check_change, check_role
-from api.identity.people import checked_email
-from api.identity.secrets import new_secret
+from api.identity.newcomers import accept
+from api.identity.people import NO_USER, checked_email
+from api.identity.secrets import digest_of, new_secret
 from api.ids import new_id
 from api.pages import After, Limit, page, whole
 from api.policy import caller, guarded_router, requires
@@ -31,7 +32,6 @@ from configs.errors import Conflict, NotFound
 router = guarded_router()
 
 RoleName = Annotated[str, Field(min_length=1, max_length=64)]
-NO_USER = "There is no such user."
 
 
 class ChangeUserRequest(Wire):
@@ -48,6 +48,12 @@ class InvitationRequest(Wire):
     email: Annotated[str, Field(min_length=3, max_length=254)] | None = None
     role: RoleName = MEMBER
     expires_in_s: Annotated[int, Field(ge=60, le=30 * 86400)] = 7 * 86400
+
+
+class AcceptRequest(Wire):
+    """The secret of the invitation's link."""
+
+    invitation: Annotated[str, Field(min_length=1, max_length=128)]
 
 
 @router.get("/api/users", tags=["Organization"])
@@ -159,6 +165,23 @@ async def invite(request: Request) -> Response:
     answer = await once(request, effect)
     if email is not None and services.mailer is not None and REPLAYED not in answer.headers:
         services.mailer.send(email, "invite", path=link)
+    return answer
+
+
+@router.post("/api/invitations/accept", tags=["Sign-in"], status_code=201, openapi_extra=takes(AcceptRequest))
+@requires(Permission.ACCOUNT_FULL)
+async def accept_invitation(request: Request) -> Response:
+    """Join another organization with the account that one has; `/api/auth/refresh` goes on in it."""
+    services, context = services_of(request), context_of(request.scope)
+    proof = digest_of(read(AcceptRequest, context).invitation)
+
+    async def effect(unit: Unit) -> dict[str, Any]:
+        place = await accept(unit, context, proof, caller(request))
+        await notify(unit, logins.CHANNEL)
+        return {"object": "membership", "organization_id": place.organization_id, "role": place.role}
+
+    answer = await once(request, effect)
+    services.doorkeeper.forget()
     return answer
 
 

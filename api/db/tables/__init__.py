@@ -18,7 +18,17 @@ from api.db.tables.accounts import (
 from api.db.tables.base import Base
 from api.db.tables.content import Conversation, DataKey, IdempotencyKey, Imported, MasterKeyCheck, Message
 from api.db.tables.installation import Organization, ServedModel
-from api.db.tables.organization import ApiKey, DirectoryUser, Invitation, Membership, Project, Role, Team, TeamMember
+from api.db.tables.organization import (
+    ApiKey,
+    DirectoryUser,
+    FormerMember,
+    Invitation,
+    Membership,
+    Project,
+    Role,
+    Team,
+    TeamMember,
+)
 from api.db.tables.privacy import AuditHead, AuditRow, Consent, Erasure, LegalDocument, RetentionRule
 from api.db.tables.usage import UsageRow
 
@@ -33,6 +43,7 @@ __all__ = [
     "DataKey",
     "DirectoryUser",
     "Erasure",
+    "FormerMember",
     "IdempotencyKey",
     "Identity",
     "Imported",

@@ -32,6 +32,18 @@ class Membership(Base):
     created_at: Mapped[Created]
 
 
+class FormerMember(Base):
+    """A person who left an organization, which still holds what they made there and may erase them."""
+
+    __tablename__ = "former_members"
+    __table_args__ = (Index(None, "user_id"),)
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    role: Mapped[str]
+    left_at: Mapped[Created]
+
+
 class DirectoryUser(Base):
     """What a directory (SCIM) calls a member. It stays when the person leaves, so that they can come back as the same.
 

@@ -128,7 +128,7 @@ class Passkeys:
             raise PasskeySignInRefused(OVER)
         async with self._database.unit() as unit:
             person = await logins.find(unit, "passkey", credential_id.hex())
-        if person is None or person["status"] != "active" or not person["memberships"]:
+        if person is None or person["status"] != "active":
             raise PasskeySignInRefused(UNKNOWN)
         try:
             await self._use(host, answer, challenge, person, credential_id)

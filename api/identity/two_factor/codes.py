@@ -13,6 +13,7 @@ from api.audit.record import record
 from api.context import Context
 from api.db import two_factor
 from api.db.session import Database, Unit
+from api.identity.people import scope_of
 from api.identity.throttle import Throttle
 from api.identity.two_factor import recovery, totp
 from api.scope import DEFAULT_ORGANIZATION, Scope
@@ -139,12 +140,10 @@ class Codes:
         return Proof("totp", step, row.secret) if step is not None else None
 
     async def _refused(self, context: Context, person: Person) -> None:
-        if not person["memberships"]:
-            return
-        organization_id = person["memberships"][0]["organization_id"]
-        async with self._database.unit(Scope(organization_id, person["user_id"])) as unit:
+        scope = scope_of(person)
+        async with self._database.unit(scope) as unit:
             await record(
-                unit, context, "session.begin", organization_id=organization_id, actor=person["user_id"],
+                unit, context, "session.begin", organization_id=scope.organization_id, actor=scope.user_id,
                 outcome="refused", factor="code",
             )  # fmt: skip
 

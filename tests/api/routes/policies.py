@@ -77,6 +77,7 @@ TABLE: dict[str, str] = {
     "DELETE /api/users/{user_id}": P.USERS_WRITE,
     "GET /api/invitations": P.USERS_READ,
     "POST /api/invitations": P.USERS_WRITE,
+    "POST /api/invitations/accept": P.ACCOUNT_FULL,
     "DELETE /api/invitations/{invitation_id}": P.USERS_WRITE,
     "GET /api/organization": P.USERS_READ,
     "PATCH /api/organization": P.ORGANIZATION_WRITE,

@@ -87,7 +87,7 @@ async def test_the_first_admins_link_works_once(app: Application, fresh: str) ->
     secret = f"link-of-{fresh}"
     await app.first_admin_link(secret)
     async with app.client() as http:
-        bodies = [{"email": f"{fresh}{n}@example.com", "password": PASSWORD, "invitation": secret} for n in range(3)]
+        bodies = [{"email": f"{fresh}-{n}@example.com", "password": PASSWORD, "invitation": secret} for n in range(3)]
         answers = await asyncio.gather(*(http.post("/api/auth/register", json=body) for body in bodies))
         made = [answer for answer in answers if answer.status_code == 201]
         assert sorted(answer.status_code for answer in answers) == [201, 400, 400]

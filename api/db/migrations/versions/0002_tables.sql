@@ -184,6 +184,16 @@ CREATE TABLE memberships (
     CONSTRAINT fk_memberships_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_memberships_user_id ON memberships (user_id);
+CREATE TABLE former_members (
+    organization_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    role TEXT NOT NULL,
+    left_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT pk_former_members PRIMARY KEY (organization_id, user_id),
+    CONSTRAINT fk_former_members_organization_id FOREIGN KEY(organization_id) REFERENCES organizations (id) ON DELETE CASCADE,
+    CONSTRAINT fk_former_members_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_former_members_user_id ON former_members (user_id);
 CREATE TABLE one_time_tokens (
     digest BYTEA NOT NULL,
     purpose TEXT NOT NULL,

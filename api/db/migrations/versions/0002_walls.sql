@@ -19,6 +19,7 @@ SELECT pg_temp.wall(tab, visible) FROM (VALUES
     ('users', $$id = manta_user() OR EXISTS
         (SELECT FROM memberships m WHERE m.user_id = users.id AND m.organization_id = manta_org())$$),
     ('memberships', $$organization_id = manta_org() OR user_id = manta_user()$$),
+    ('former_members', $$organization_id = manta_org() OR user_id = manta_user()$$),
     ('identities', $$user_id = manta_user()$$),
     ('sessions', $$user_id = manta_user() OR organization_id = manta_org()$$),
     ('refresh_tokens', $$user_id = manta_user()$$),
@@ -202,7 +203,7 @@ GRANT USAGE ON SCHEMA public TO manta_app, manta_jobs, manta_audit, manta_lookup
 
 GRANT SELECT, INSERT, UPDATE ON organizations, users, sessions, refresh_tokens, one_time_tokens, api_keys TO manta_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON identities, totp_secrets, recovery_codes, passkeys, throttles, roles, memberships,
-    directory_users, invitations, teams, team_members, projects, conversations, messages, idempotency_keys,
+    former_members, directory_users, invitations, teams, team_members, projects, conversations, messages, idempotency_keys,
     retention_rules TO manta_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ceremonies TO manta_app;
 GRANT SELECT, INSERT ON data_keys, master_keys, imported, consents, legal_documents, erasures, usage TO manta_app;
@@ -210,7 +211,7 @@ GRANT SELECT ON audit_log, audit_heads TO manta_app;
 
 -- Jobs: retention, erasure, rotation of master keys, moving in. What a person wrote stays unreadable to them without the vault.
 GRANT SELECT, INSERT, UPDATE, DELETE ON organizations, users, identities, sessions, refresh_tokens, one_time_tokens, totp_secrets,
-    recovery_codes, passkeys, ceremonies, throttles, roles, memberships, directory_users, invitations, teams, team_members,
+    recovery_codes, passkeys, ceremonies, throttles, roles, memberships, former_members, directory_users, invitations, teams, team_members,
     projects, api_keys, data_keys, master_keys, conversations, messages, idempotency_keys, imported, consents, retention_rules, erasures TO manta_jobs;
 GRANT SELECT, UPDATE, DELETE ON usage TO manta_jobs;
 GRANT SELECT ON audit_log, audit_heads, legal_documents, models, alembic_version TO manta_jobs;
