@@ -38,6 +38,7 @@ class NewMessage:
     role: str
     content: dict[str, Any]
     parent_id: str | None
+    author_id: str
     model: str | None = None
 
 
@@ -89,6 +90,7 @@ class Conversations:
             branch=branch,
             role=new.role,
             model=new.model,
+            author_id=new.author_id,
             data_key_id=key.id,
             content=sealed(key, "messages", row_id, "content", conversation.organization_id, new.content),
         )
@@ -101,11 +103,11 @@ class Conversations:
         key = await self._vault.key(unit, row.data_key_id)
         return sealed(key, "conversations", row.id, "title", row.organization_id, title)
 
-    async def rewrite(self, unit: Unit, row: Message, content: dict[str, Any]) -> Message:
-        """Store other content of a message."""
+    async def rewrite(self, unit: Unit, row: Message, content: dict[str, Any], author_id: str) -> Message:
+        """Store other content of a message, which is its author's from now on."""
         key = await self._vault.key(unit, row.data_key_id)
         value = sealed(key, "messages", row.id, "content", row.organization_id, content)
-        return await queries.change_message(unit, row.id, content=value)
+        return await queries.change_message(unit, row.id, content=value, author_id=author_id)
 
     async def share(self, unit: Unit, row: Conversation, team_id: str | None) -> None:
         """Seal everything for another owner: a team, or its person again."""
@@ -113,7 +115,7 @@ class Conversations:
         title = await self._opened(unit, "conversations", row.id, "title", row)
         seq = 0
         while batch := await queries.sealed_messages(unit, row.id, seq, BATCH):
-            keys = {each: await self._vault.key(unit, each) for each in {message.data_key_id for message in batch}}
+            keys = {each: await self._vault.key(unit, each) for each in _needed(batch)}
             contents = await asyncio.to_thread(_resealed, row.organization_id, batch, keys, key)
             await queries.reseal(unit, row.id, key.id, contents)
             seq = batch[-1].seq
@@ -146,7 +148,9 @@ class Conversations:
         return {**_places(row), "title": await self._opened(unit, "conversations", row.id, "title", row)}
 
     async def message_told(self, unit: Unit, row: Message) -> dict[str, Any]:
-        """A message, opened. Errors as `told`."""
+        """A message, opened; an erased person's has no content and says so. Errors as `told`."""
+        if row.content is None:
+            return {**_node(row), "content": None, "erased": True}
         return {**await self._opened(unit, "messages", row.id, "content", row), **_node(row)}
 
     async def _opened(self, unit: Unit, table: str, row_id: str, column: str, row: Conversation | Message) -> Any:  # noqa: ANN401
@@ -180,16 +184,24 @@ def _node(row: Message) -> dict[str, Any]:
         "version": row.version,
         "role": row.role,
         "model": row.model,
+        "author_id": row.author_id,
         "created_at": row.created_at.isoformat(),
     }
 
 
+def _needed(batch: Sequence[Sealed]) -> set[str]:
+    return {message.data_key_id for message in batch if message.content is not None}
+
+
 def _resealed(
     organization_id: str, batch: Sequence[Sealed], keys: Mapping[str, DataKey], to: DataKey
-) -> dict[str, bytes]:
-    """Contents under another key, by message."""
-    made: dict[str, bytes] = {}
+) -> dict[str, bytes | None]:
+    """Contents under another key, by message; what is empty stays so."""
+    made: dict[str, bytes | None] = {}
     for each in batch:
+        if each.content is None:
+            made[each.id] = None
+            continue
         aad = aad_of("messages", each.id, "content", organization_id)
         made[each.id] = seal(to.key, open_sealed(keys[each.data_key_id].key, each.content, aad), aad)
     return made

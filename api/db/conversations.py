@@ -1,6 +1,6 @@
 """Queries on conversations and their messages. Content passes as the sealed bytes it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select, text, tuple_, update
@@ -27,7 +27,7 @@ class Sealed:
     id: str
     seq: int
     data_key_id: str
-    content: bytes
+    content: bytes | None
 
 
 async def page(session: AsyncSession, listing: Listing, *, limit: int, after: str | None) -> list[Conversation]:
@@ -99,7 +99,9 @@ async def sealed_messages(session: AsyncSession, conversation_id: str, after: in
     return [Sealed(*row) for row in await session.execute(query.order_by(Message.seq).limit(limit))]
 
 
-async def reseal(session: AsyncSession, conversation_id: str, data_key_id: str, contents: dict[str, bytes]) -> None:
+async def reseal(
+    session: AsyncSession, conversation_id: str, data_key_id: str, contents: Mapping[str, bytes | None]
+) -> None:
     """The same contents under another key, by message: no version moves on."""
     query = text(
         "UPDATE messages m SET content = v.content, data_key_id = :key"

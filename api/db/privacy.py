@@ -24,6 +24,7 @@ from api.db.tables import (
     Invitation,
     LegalDocument,
     Membership,
+    Message,
     Passkey,
     RetentionRule,
     Session,
@@ -35,6 +36,8 @@ from api.db.tables import (
 CHANNEL = "manta_jobs"
 """There is something to do for `control`."""
 BATCH = 500
+LARGE_BATCH = 5000
+"""Of rows that nothing hangs on."""
 
 
 def _plain(row: Base, left_out: frozenset[str]) -> dict[str, Any]:
@@ -81,6 +84,16 @@ async def own_conversations(session: AsyncSession, user_id: str, after: str) -> 
     """A person's conversations by id, in batches."""
     query = select(Conversation).where(Conversation.user_id == user_id, Conversation.id > after)
     return list(await session.scalars(query.order_by(Conversation.id).limit(BATCH)))
+
+
+async def messages_elsewhere(session: AsyncSession, user_id: str, after: str) -> list[Message]:
+    """What a person wrote in conversations of others that they can see, by id, in batches."""
+    query = (
+        select(Message)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .where(Message.author_id == user_id, Conversation.user_id != user_id, Message.id > after)
+    )
+    return list(await session.scalars(query.order_by(Message.id).limit(BATCH)))
 
 
 async def ask_for_erasure(session: AsyncSession, row_id: str, organization_id: str, user_id: str, email: str) -> None:
@@ -133,13 +146,28 @@ async def remove_conversations(session: AsyncSession, user_id: str) -> int:
     )
 
 
+async def empty_messages(session: AsyncSession, user_id: str) -> int:
+    """Empty one batch of what a person wrote in conversations of others, and take the name off; how many there were.
+
+    The messages stay as nodes: others answered below them.
+    """
+    batch = select(Message.id).where(Message.author_id == user_id).limit(LARGE_BATCH).scalar_subquery()
+    emptied = {"content": None, "author_id": None, "version": Message.version + 1}
+    return counted(await session.execute(update(Message).where(Message.id.in_(batch)).values(emptied)))
+
+
+async def forget_usage(session: AsyncSession, user_id: str) -> int:
+    """Take the name out of one batch of a person's usage; how many rows there were."""
+    batch = select(UsageRow.id).where(UsageRow.user_id == user_id).limit(LARGE_BATCH).scalar_subquery()
+    return counted(await session.execute(update(UsageRow).where(UsageRow.id.in_(batch)).values(user_id=None)))
+
+
 async def remove_person(session: AsyncSession, user_id: str, data_key_ids: Sequence[str]) -> dict[str, int]:
-    """Remove everything else: sessions, keys, identities, consents go with the person's row; usage loses the name."""
-    usage_rows = await session.execute(update(UsageRow).where(UsageRow.user_id == user_id).values(user_id=None))
+    """Remove everything else: sessions, keys, identities, consents go with the person's row."""
     await session.execute(delete(IdempotencyKey).where(IdempotencyKey.data_key_id.in_(list(data_key_ids))))
     await session.execute(delete(Imported).where(Imported.row_id == user_id))
     people = await session.execute(delete(User).where(User.id == user_id))
-    return {"usage_rows": _count(usage_rows), "people": _count(people)}
+    return {"people": counted(people)}
 
 
 async def finish_erasure(session: AsyncSession, row_id: str, report: dict[str, Any]) -> None:
@@ -197,14 +225,15 @@ async def remove_old_conversations(
 async def remove_old_usage(session: AsyncSession, organization_id: str, before: datetime) -> int:
     """Remove one batch of usage rows of before that; how many there were."""
     where = (UsageRow.organization_id == organization_id, UsageRow.created_at < before)
-    batch = select(UsageRow.id).where(*where).limit(BATCH * 10).scalar_subquery()
-    return _count(await session.execute(delete(UsageRow).where(UsageRow.id.in_(batch))))
+    batch = select(UsageRow.id).where(*where).limit(LARGE_BATCH).scalar_subquery()
+    return counted(await session.execute(delete(UsageRow).where(UsageRow.id.in_(batch))))
 
 
 async def remove_old_sessions(session: AsyncSession, organization_id: str, before: datetime) -> int:
-    """Remove sessions that ended before that, with their tokens."""
+    """Remove one batch of sessions that ended before that, with their tokens; how many there were."""
     over = or_(Session.ended_at < before, Session.expires_at < before)
-    return _count(await session.execute(delete(Session).where(Session.organization_id == organization_id, over)))
+    batch = select(Session.id).where(Session.organization_id == organization_id, over).limit(BATCH).scalar_subquery()
+    return counted(await session.execute(delete(Session).where(Session.id.in_(batch))))
 
 
 async def sweep(session: AsyncSession) -> None:
@@ -241,5 +270,6 @@ async def keep_document(session: AsyncSession, document: str, version: str, cont
     await session.execute(row.on_conflict_do_nothing())
 
 
-def _count(result: Any) -> int:  # noqa: ANN401  SQLAlchemy's result of a DELETE or UPDATE
+def counted(result: Any) -> int:  # noqa: ANN401  SQLAlchemy's result of a DELETE or UPDATE
+    """How many rows it was."""
     return int(result.rowcount)

@@ -24,6 +24,7 @@ from configs.errors import Unavailable
 POOL_WAIT_S = 2.0
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 5000
+"""Jobs, which have no deadline, have no such limit either."""
 DEADLINE_S = 8.0
 """Of a whole unit of work: a server that is frozen, or a network that swallows, ends no statement by itself."""
 APP_ROLE = "manta_app"
@@ -58,7 +59,7 @@ class Database:
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "application_name": application,
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS if deadline_s is not None else 0}",
                 "prepare_threshold": None,
             },
         )

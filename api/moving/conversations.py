@@ -24,6 +24,7 @@ class Place:
     """Where messages are added: a conversation here, what it has, and what of the file stands in it already."""
 
     conversation_id: str
+    user_id: str
     key: DataKey
     has: Branches = EMPTY
     moved: dict[str, str] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Conversations:
     ) -> None:
         key = await self._vault.key_for(session, Owner("user", user_id, self._origin.organization_id))
         created_at = conversation.created_at or datetime.now(UTC)
-        place = Place(conversation_id, key)
+        place = Place(conversation_id, user_id, key)
         for message in conversation.messages:
             place.moved[message.external_id] = new_id("msg")
         await imports.add_conversation(
@@ -94,7 +95,7 @@ class Conversations:
             self._report.conversations_unchanged += 1
             return
         if not self._report.dry_run:
-            place = Place(conversation_id, await self._vault.key(session, here.data_key_id))
+            place = Place(conversation_id, here.user_id, await self._vault.key(session, here.data_key_id))
             place.has = await imports.branches(session, conversation_id)
             if len(place.has.ids) + len(fresh) > MAX_MESSAGES:
                 raise Unfit(f"with what was added here it has more than {MAX_MESSAGES:,} messages")
@@ -134,6 +135,7 @@ class Conversations:
                 "branch": branch,
                 "role": message.role,
                 "model": message.model,
+                "author_id": place.user_id,
                 "data_key_id": place.key.id,
                 "content": self._sealed(place.key, "messages", row_id, "content", content_of(message)),
                 "created_at": message.created_at or begun,

@@ -81,7 +81,7 @@ _table(
 )
 _table(
     "messages",
-    id="id organization_id conversation_id parent_id data_key_id",
+    id="id organization_id conversation_id parent_id author_id data_key_id",
     content="content",
     fact="seq branch version role model created_at",
 )

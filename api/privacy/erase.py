@@ -1,4 +1,4 @@
-"""Erase a person: their key first, which makes every copy of what they wrote noise, then the rows.
+"""Erase a person or an organization: the keys first, which makes every copy of the content noise, then the rows.
 
 It runs in `control`, as the role of jobs, and may begin again at any point. Parts that keep data of people elsewhere
 (files, vectors, training sets) add themselves to `ERASERS`.
@@ -11,58 +11,96 @@ from pathlib import Path
 from typing import Any
 
 from api.audit.record import record
-from api.db import data_keys
+from api.db import closing, data_keys
 from api.db import privacy as queries
 from api.db.notifications import notify
-from api.db.session import JOBS_ROLE, Database
+from api.db.session import JOBS_ROLE, Database, Unit
 from api.privacy import ledger
+from configs.errors import Unavailable
 
 log = logging.getLogger(__name__)
+
+USER, ORGANIZATION = "user", "organization"
+"""Whom an order is about."""
 
 ERASERS: list[Callable[[str, list[str]], Awaitable[dict[str, Any]]]] = []
 """Each is told a person's id and the ids of their data keys, and tells what it removed."""
 
 
 async def erase_all(database: Database, data_dir: Path) -> int:
-    """Carry out every open order; how many there were."""
+    """Carry out every open order; how many were. One that fails stays open, and the others do not wait for it.
+
+    Raises:
+        Unavailable: the database is away.
+    """
     async with database.unit() as unit:
         orders = await queries.open_erasures(unit)
+    done = 0
     for order in orders:
-        entry = {
-            "id": order.id,
-            "organization_id": order.organization_id,
-            "subject_kind": order.subject_kind,
-            "subject_id": order.subject_id,
-            "data_key_ids": order.data_key_ids,
-            "requested_at": order.requested_at.isoformat(),
-        }
-        ledger.append(data_dir, entry)
-        await erase(database, order.id, order.organization_id, order.subject_id, order.data_key_ids)
-    return len(orders)
+        entry = {name: getattr(order, name) for name in ledger.KEPT}
+        try:
+            ledger.append(data_dir, {**entry, "requested_at": order.requested_at.isoformat()})
+            await erase(database, entry)
+        except Unavailable as error:
+            log.warning("the erasure %s has to wait: %s", order.id, error.message)
+        except Exception:
+            log.exception("the erasure %s is not done; the next pass goes on", order.id)
+        else:
+            done += 1
+    return done
 
 
-async def erase(
-    database: Database, order_id: str, organization_id: str, user_id: str, data_key_ids: list[str]
-) -> dict[str, Any]:
+async def erase(database: Database, entry: ledger.Entry) -> dict[str, Any]:
     """Carry out one order; what was removed."""
-    report: dict[str, Any] = {"data_keys": 0, "conversations": 0}
+    carry_out = _organization if entry["subject_kind"] == ORGANIZATION else _person
+    report = await carry_out(database, entry)
+    log.info("the erasure %s is done", entry["id"])
+    return report
+
+
+async def _person(database: Database, entry: ledger.Entry) -> dict[str, Any]:
+    user_id, report = entry["subject_id"], {}
     async with database.unit() as unit:
         report["data_keys"] = await queries.destroy_keys(unit, user_id)
         await notify(unit, data_keys.CHANNEL)
+    report["conversations"] = await _all(database, queries.BATCH, queries.remove_conversations, user_id)
+    report["messages"] = await _all(database, queries.LARGE_BATCH, queries.empty_messages, user_id)
+    report["usage_rows"] = await _all(database, queries.LARGE_BATCH, queries.forget_usage, user_id)
+    for eraser in ERASERS:
+        report |= await eraser(user_id, entry["data_key_ids"])
+    async with database.unit() as unit:
+        report |= await queries.remove_person(unit, user_id, entry["data_key_ids"])
+        await _finish(unit, entry, "user.erased", report)
+    return report
+
+
+async def _organization(database: Database, entry: ledger.Entry) -> dict[str, Any]:
+    organization_id, report = entry["subject_id"], {}
+    async with database.unit() as unit:
+        report["data_keys"] = await closing.destroy_keys(unit, organization_id)
+        await notify(unit, data_keys.CHANNEL)
+    report["conversations"] = await _all(database, queries.BATCH, closing.remove_conversations, organization_id)
+    report["usage_rows"] = await _all(database, queries.LARGE_BATCH, closing.remove_usage, organization_id)
+    async with database.unit() as unit:
+        report["organizations"] = await closing.remove_organization(unit, organization_id)
+        await _finish(unit, entry, "organization.erased", report)
+    return report
+
+
+async def _finish(unit: Unit, entry: ledger.Entry, action: str, report: dict[str, Any]) -> None:
+    await queries.finish_erasure(unit, entry["id"], report)
+    await record(unit, None, action, organization_id=entry["organization_id"], target=entry["subject_id"], **report)
+
+
+async def _all(database: Database, batch: int, step: Callable[[Unit, str], Awaitable[int]], subject: str) -> int:
+    """Batch after batch, each in a unit of work of its own; how many there were."""
+    total = 0
     while True:
         async with database.unit() as unit:
-            removed = await queries.remove_conversations(unit, user_id)
-        report["conversations"] += removed
-        if removed < queries.BATCH:
-            break
-    for eraser in ERASERS:
-        report |= await eraser(user_id, data_key_ids)
-    async with database.unit() as unit:
-        report |= await queries.remove_person(unit, user_id, data_key_ids)
-        await queries.finish_erasure(unit, order_id, report)
-        await record(unit, None, "user.erased", organization_id=organization_id, target=user_id, **report)
-    log.info("the erasure %s is done", order_id)
-    return report
+            count = await step(unit, subject)
+        total += count
+        if count < batch:
+            return total
 
 
 def replay_into(url: str, wanted: Sequence[ledger.Entry]) -> int:
@@ -92,6 +130,6 @@ async def replay(database: Database, wanted: Iterable[ledger.Entry]) -> int:
             for eraser in ERASERS:
                 await eraser(entry["subject_id"], entry["data_key_ids"])
         else:
-            await erase(database, entry["id"], entry["organization_id"], entry["subject_id"], entry["data_key_ids"])
+            await erase(database, entry)
             count += 1
     return count

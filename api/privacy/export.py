@@ -3,6 +3,7 @@
 manifest.json                    form, version, when, whose
 <organization>/<table>.json      rows of one table
 <organization>/usage.jsonl       a row per request
+<organization>/messages.jsonl    what the person wrote in conversations of others, opened
 <organization>/conversations/<id>.json   a conversation with all its messages, opened
 """
 
@@ -57,6 +58,8 @@ async def _organization(
     async with database.unit(scope) as unit:
         lines = [orjson.dumps(row) async for row in queries.usage(unit, folder, scope.user_id)]
     await asyncio.to_thread(archive.writestr, f"{folder}/usage.jsonl", b"".join(line + b"\n" for line in lines))
+    lines = await _elsewhere(database, conversations, scope)
+    await asyncio.to_thread(archive.writestr, f"{folder}/messages.jsonl", b"".join(line + b"\n" for line in lines))
     after = ""
     while True:
         async with database.unit(scope) as unit:
@@ -69,6 +72,18 @@ async def _organization(
                 messages = await conversation_queries.messages(unit, row.id)
                 told["messages"] = [await conversations.message_listed(unit, message) for message in messages]
             await asyncio.to_thread(archive.writestr, f"{folder}/conversations/{row.id}.json", _json(told))
+        after = batch[-1].id
+
+
+async def _elsewhere(database: Database, conversations: Conversations, scope: Scope) -> list[bytes]:
+    lines: list[bytes] = []
+    after = ""
+    while True:
+        async with database.unit(scope) as unit:
+            batch = await queries.messages_elsewhere(unit, scope.user_id, after)
+            lines += [orjson.dumps(await conversations.message_listed(unit, row)) for row in batch]
+        if not batch:
+            return lines
         after = batch[-1].id
 
 

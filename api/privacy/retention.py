@@ -1,7 +1,7 @@
 """Retention: what is older than its class allows goes, batch by batch, and the audit log says how much.
 
 Defaults stand in the YAML, an organization may set its own, a team its own for its conversations, and a hold keeps
-everything of its class whatever the days say.
+everything of its class whatever the days say: an organization's also what its teams have rules for.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -48,8 +48,9 @@ async def run(database: Database, defaults: RetentionSpec, now: datetime | None 
         async with database.unit() as unit:
             rules = effective(defaults, await queries.rules(unit, organization_id))
         teams = [rule.team_id for rule in rules if rule.team_id]
+        held = {rule.data_class for rule in rules if rule.hold and not rule.team_id}
         for rule in rules:
-            if rule.days is None or rule.hold:
+            if rule.days is None or rule.hold or rule.data_class in held:
                 continue
             before = at - timedelta(days=rule.days)
             removed[rule.data_class] += await _apply(database, organization_id, rule, teams, before)
@@ -66,9 +67,12 @@ async def _apply(database: Database, organization_id: str, rule: Rule, teams: li
     async def sessions(unit: Unit) -> int:
         return await queries.remove_old_sessions(unit, organization_id, before)
 
-    step: Callable[[Unit], Awaitable[int]] = {CONVERSATIONS: conversations, USAGE: usage, SESSIONS: sessions}[
-        rule.data_class
-    ]
+    steps: dict[str, tuple[Callable[[Unit], Awaitable[int]], int]] = {
+        CONVERSATIONS: (conversations, queries.BATCH),
+        USAGE: (usage, queries.LARGE_BATCH),
+        SESSIONS: (sessions, queries.BATCH),
+    }
+    step, batch = steps[rule.data_class]
     total = 0
     while True:
         async with database.unit() as unit:
@@ -85,5 +89,5 @@ async def _apply(database: Database, organization_id: str, rule: Rule, teams: li
                     removed=count,
                 )
         total += count
-        if count < queries.BATCH:
+        if count < batch:
             return total

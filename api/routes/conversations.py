@@ -173,13 +173,14 @@ async def list_messages(request: Request, conversation_id: str, limit: Limit = 1
 @requires(Permission.CONVERSATIONS_WRITE)
 async def add_message(request: Request, conversation_id: str) -> Response:
     """Add a message; another child of the same parent is another branch."""
-    services, asked = services_of(request), read(MessageRequest, context_of(request.scope))
+    principal, services = caller(request), services_of(request)
+    asked = read(MessageRequest, context_of(request.scope))
 
     async def effect(unit: Unit) -> dict[str, Any]:
         row = await _found(unit, conversation_id, for_update=True)
         parent_id = asked.parent_id if "parent_id" in asked.model_fields_set else row.current_message_id
         content = {name: getattr(asked, name) for name in CONTENT if getattr(asked, name) is not None}
-        new = NewMessage(asked.role, content, parent_id, asked.model)
+        new = NewMessage(asked.role, content, parent_id, principal.scope.user_id, asked.model)
         return await services.conversations.message_told(unit, await services.conversations.add(unit, row, new))
 
     return await once(request, effect)
@@ -204,7 +205,7 @@ async def change_message(request: Request, conversation_id: str, message_id: str
         before = await services.conversations.message_told(unit, row)
         kept = {name: before[name] for name in CONTENT if name in before}
         changed = {name: getattr(asked, name) for name in asked.model_fields_set - {"version"}}
-        row = await services.conversations.rewrite(unit, row, {**kept, **changed})
+        row = await services.conversations.rewrite(unit, row, {**kept, **changed}, principal.scope.user_id)
         await queries.change(unit, conversation_id)
         return json_answer(await services.conversations.message_told(unit, row))
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from api.answers import json_answer
 from api.audit.record import record
 from api.context import context_of
-from api.db import logins, organizations
+from api.db import closing, keys, logins, organizations, privacy
 from api.db.notifications import notify
 from api.db.session import Unit, acting
 from api.documents import takes
@@ -92,6 +92,27 @@ async def add_organization(request: Request) -> Response:
         return {**told, "token": token, "link": f"/welcome#invitation={token}"}
 
     return await once(request, effect)
+
+
+@router.delete("/api/organizations/{organization_id}", tags=["Organization"], status_code=202)
+@requires(Permission.ORGANIZATIONS_WRITE)
+async def erase_organization(request: Request, organization_id: str) -> Response:
+    """Erase an organization: nobody works in it from now on, its keys and rows are gone within a minute or so."""
+    services, context, principal = services_of(request), context_of(request.scope), caller(request)
+    if organization_id == principal.organization_id:
+        raise Conflict("This organization runs the installation.", param="organization_id")
+    order = new_id("era")
+    async with services.database.unit(principal.scope) as unit:
+        async with acting(unit, Scope(organization_id), principal.scope):
+            if await organizations.get(unit, organization_id) is None:
+                raise NotFound("There is no such organization.", param="organization_id")
+            await closing.close(unit, organization_id)
+        await record(unit, context, "organization.erase", target=organization_id)
+        await closing.ask_for_erasure(unit, order, principal.organization_id, organization_id)
+        for channel in (logins.CHANNEL, keys.CHANNEL, privacy.CHANNEL):
+            await notify(unit, channel)
+    services.doorkeeper.forget()
+    return json_answer({"id": order, "object": "erasure", "organization_id": organization_id}, 202)
 
 
 @router.get("/api/roles", tags=["Organization"])

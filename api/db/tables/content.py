@@ -74,6 +74,7 @@ class Message(Base):
     __table_args__ = (
         Index(None, "conversation_id", "seq", unique=True),
         Index(None, "parent_id"),
+        Index(None, "author_id", postgresql_where=text("author_id IS NOT NULL")),
         Index(None, "organization_id", "created_at"),
     )
 
@@ -87,8 +88,10 @@ class Message(Base):
     version: Mapped[int] = mapped_column(server_default=text("1"))
     role: Mapped[str] = mapped_column(CheckConstraint("role IN ('system', 'user', 'assistant', 'tool')", "role"))
     model: Mapped[str | None]
+    author_id: Mapped[str | None]
+    """Who stored its content last; None where that person was erased, and the content with them."""
     data_key_id: Mapped[str]
-    content: Mapped[bytes]
+    content: Mapped[bytes | None]
     created_at: Mapped[Created]
 
 
@@ -114,6 +117,7 @@ class Imported(Base):
     """What was moved in from elsewhere, so that a second run adds nothing twice."""
 
     __tablename__ = "imported"
+    __table_args__ = (Index(None, "row_id"),)
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
     source: Mapped[str] = mapped_column(primary_key=True)

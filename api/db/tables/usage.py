@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index
+from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.db.tables.base import Base, Id
@@ -15,6 +15,7 @@ class UsageRow(Base):
     __table_args__ = (
         Index(None, "organization_id", "created_at"),
         Index(None, "organization_id", "user_id", "created_at"),
+        Index(None, "user_id", postgresql_where=text("user_id IS NOT NULL")),
     )
 
     id: Mapped[Id]

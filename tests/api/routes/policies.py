@@ -82,6 +82,7 @@ TABLE: dict[str, str] = {
     "GET /api/organization": P.USERS_READ,
     "PATCH /api/organization": P.ORGANIZATION_WRITE,
     "POST /api/organizations": P.ORGANIZATIONS_WRITE,
+    "DELETE /api/organizations/{organization_id}": P.ORGANIZATIONS_WRITE,
     "GET /api/roles": P.USERS_READ,
     "PUT /api/roles/{name}": P.ROLES_WRITE,
     "DELETE /api/roles/{name}": P.ROLES_WRITE,

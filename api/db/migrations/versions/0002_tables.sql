@@ -158,6 +158,7 @@ CREATE TABLE imported (
     CONSTRAINT pk_imported PRIMARY KEY (organization_id, source, kind, external_id),
     CONSTRAINT fk_imported_organization_id FOREIGN KEY(organization_id) REFERENCES organizations (id) ON DELETE CASCADE
 );
+CREATE INDEX ix_imported_row_id ON imported (row_id);
 CREATE TABLE invitations (
     id TEXT NOT NULL,
     digest BYTEA NOT NULL,
@@ -361,8 +362,9 @@ CREATE TABLE messages (
     version INTEGER DEFAULT 1 NOT NULL,
     role TEXT NOT NULL CONSTRAINT ck_messages_role CHECK (role IN ('system', 'user', 'assistant', 'tool')),
     model TEXT,
+    author_id TEXT,
     data_key_id TEXT NOT NULL,
-    content BYTEA NOT NULL,
+    content BYTEA,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT pk_messages PRIMARY KEY (id),
     CONSTRAINT fk_messages_organization_id FOREIGN KEY(organization_id) REFERENCES organizations (id) ON DELETE CASCADE,
@@ -371,6 +373,7 @@ CREATE TABLE messages (
 );
 CREATE UNIQUE INDEX ix_messages_conversation_id_seq ON messages (conversation_id, seq);
 CREATE INDEX ix_messages_organization_id_created_at ON messages (organization_id, created_at);
+CREATE INDEX ix_messages_author_id ON messages (author_id) WHERE author_id IS NOT NULL;
 CREATE INDEX ix_messages_parent_id ON messages (parent_id);
 ALTER TABLE api_keys
     ADD COLUMN user_id TEXT CONSTRAINT fk_api_keys_user_id REFERENCES users (id) ON DELETE CASCADE,
@@ -384,3 +387,4 @@ CREATE INDEX ix_api_keys_organization_id_created_at ON api_keys (organization_id
 CREATE INDEX ix_api_keys_user_id ON api_keys (user_id);
 ALTER TABLE usage ADD COLUMN user_id TEXT, ALTER COLUMN api_key_id DROP NOT NULL;
 CREATE INDEX ix_usage_organization_id_user_id_created_at ON usage (organization_id, user_id, created_at);
+CREATE INDEX ix_usage_user_id ON usage (user_id) WHERE user_id IS NOT NULL;
