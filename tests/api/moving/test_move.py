@@ -214,7 +214,9 @@ async def test_runs_stand_in_the_audit_log(arrivals: Arrivals) -> None:
     (last,) = arrivals.rows("SELECT coalesce(max(seq), 0) FROM audit_log WHERE organization_id = %s", ORGANIZATION)
     await arrivals.move([person(), conversation(*TALK)])
     entries = arrivals.rows(
-        "SELECT action, target, details FROM audit_log WHERE organization_id = %s AND seq > %s", ORGANIZATION, *last
+        "SELECT action, target, details FROM audit_log WHERE organization_id = %s AND seq > %s ORDER BY seq",
+        ORGANIZATION,
+        *last,
     )
     ((user_id,),) = arrivals.rows("SELECT id FROM users")
     assert [entry[:2] for entry in entries] == [("user.import", user_id), ("import.run", "elsewhere")]
