@@ -19,6 +19,7 @@ from api.db import data_keys, logins
 from api.db import keys as key_queries
 from api.db import models as model_queries
 from api.db.notifications import listen
+from api.db.replica import ReplicatedDatabase
 from api.db.session import Database
 from api.directory import Directory
 from api.http import Connection
@@ -116,7 +117,7 @@ class Ingress:
 
 async def build_services(cluster: Cluster) -> Services:
     """Everything behind the routes, on this loop."""
-    database, vault = Database(cluster.database_url.get_secret_value()), Vault(cluster.masters())
+    database, vault = database_of(cluster), Vault(cluster.masters())
     gateway = Gateway(cluster)
     directory = Directory(database, gateway.forget)
     await directory.refresh()
@@ -137,6 +138,12 @@ async def build_services(cluster: Cluster) -> Services:
         ),
         **identity_services(cluster, database, vault),
     )
+
+
+def database_of(cluster: Cluster) -> Database:
+    """The pool of the primary, with one of its replica where there is one."""
+    url, read_url = cluster.database_url.get_secret_value(), cluster.database_read_url
+    return Database(url) if read_url is None else ReplicatedDatabase(url, read_url.get_secret_value())
 
 
 def ingress_app(cluster: Cluster) -> serve.Application:

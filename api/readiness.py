@@ -13,6 +13,7 @@ import orjson
 
 from api.control.control import APP, DEPLOYMENT
 from api.db import schema
+from api.db.replica import ReplicatedDatabase
 from api.db.session import Database
 from configs import valkey
 from configs.errors import Unavailable
@@ -37,13 +38,14 @@ class Readiness:
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Whether requests can be answered, and each part's state."""
-        postgres, cache, models, search = await asyncio.gather(
-            self._postgres(), self._cache(), self.states(), self._search_state()
+        postgres, cache, models, search, replica = await asyncio.gather(
+            self._postgres(), self._cache(), self.states(), self._search_state(), self._replica()
         )
         some = not models or any(model["state"] in CAN_ANSWER for model in models.values())
         ready = postgres == "ready" and some
         models = {name: _open_part(state) for name, state in models.items()}
-        return ready, {"postgres": postgres, "valkey": cache, "ingress": "ready", "search": search, "models": models}
+        parts = {"postgres": postgres, "valkey": cache, "ingress": "ready", "search": search, "models": models}
+        return ready, parts | replica
 
     async def states(self) -> dict[str, Any]:
         """How each model stands, as `control` sees it."""
@@ -60,6 +62,12 @@ class Readiness:
         except Unavailable:
             return "unreachable"
         return "ready" if present == self._wanted_schema else "schema behind: run `manta db upgrade`"
+
+    async def _replica(self) -> dict[str, str]:
+        """Nothing where none is set. Whatever it says, the primary answers."""
+        if not isinstance(self._database, ReplicatedDatabase):
+            return {}
+        return {"replica": await self._database.replica_state()}
 
     async def _search_state(self) -> str:
         if not self._search:

@@ -23,6 +23,7 @@ class Cluster(Spec):
 
     data_dir: Path
     database_url: SecretStr = Field(description="as the application's role")
+    database_read_url: SecretStr | None = Field(None, description="of a streaming replica, for long reads; unset: none")
     jobs_url: SecretStr | None = Field(None, description="as the role of jobs; unset: `database_url`")
     redis_url: SecretStr
     link_secret: SecretStr
@@ -41,7 +42,7 @@ class Cluster(Spec):
     port_socket: Path | None = Field(None, description="where the launcher hands over the front port")
     configuration: Configuration
 
-    @field_serializer("database_url", "jobs_url", "redis_url", "link_secret", when_used="json")
+    @field_serializer("database_url", "database_read_url", "jobs_url", "redis_url", "link_secret", when_used="json")
     def _reveal(self, value: SecretStr | None) -> str | None:
         return value.get_secret_value() if value is not None else None
 

@@ -4,6 +4,8 @@ from configs.specs import Configuration
 
 POOL_SIZE = 4
 """Of an ingress: units of work at once."""
+READ_POOL_SIZE = 2
+"""Of an ingress on the replica of DATABASE_READ_URL: long reads at once."""
 LISTENER = 1
 """Each ingress, and `control`, hears what changes on a connection of its own."""
 CONTROL = 2 + 1 + 1 + LISTENER
@@ -22,3 +24,8 @@ def needed(configuration: Configuration) -> int:
 def embedded(configuration: Configuration) -> int:
     """What the embedded server allows."""
     return max(EMBEDDED_LEAST, needed(configuration) + BESIDE)
+
+
+def reading(configuration: Configuration) -> int:
+    """Connections to the replica of DATABASE_READ_URL at the same time, an update of the ingress included."""
+    return READ_POOL_SIZE * (configuration.ingress.num_replicas + 1)

@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     database_url: PostgresUrl | None = Field(
         None, description="PostgreSQL to use; unset: one of its own in the data directory"
     )
+    database_read_url: PostgresUrl | None = Field(
+        None,
+        description="streaming replica of `DATABASE_URL` that answers long reads, as the same account; unset: none",
+    )
     redis_url: Annotated[SecretStr, _with_scheme("redis", "rediss", "unix", "valkey", "valkeys")] | None = Field(
         None, description="Valkey or Redis to use; unset: one of its own in the data directory"
     )
@@ -76,6 +80,14 @@ class Settings(BaseSettings):
     manta_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = Field(
         None, description="server that the command line talks to, for example http://127.0.0.1:8000"
     )
+
+    @field_validator("database_read_url", mode="after")
+    @classmethod
+    def _replica_of_one(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and "database_url" in info.data and info.data["database_url"] is None:
+            message = "it names a replica of DATABASE_URL, which is not set; set both or none"
+            raise ValueError(message)
+        return value
 
     @field_validator("manta_master_key_command", mode="after")
     @classmethod
@@ -99,7 +111,7 @@ class Settings(BaseSettings):
 
 
 NAMES: tuple[str, ...] = tuple(name.upper() for name in Settings.model_fields)
-SECRETS: tuple[str, ...] = ("DATABASE_URL", "REDIS_URL", "HF_TOKEN", "MANTA_API_KEY")
+SECRETS: tuple[str, ...] = ("DATABASE_URL", "DATABASE_READ_URL", "REDIS_URL", "HF_TOKEN", "MANTA_API_KEY")
 
 
 def read(levels: list[Variables]) -> tuple[Settings | None, dict[str, Origin], list[Problem]]:

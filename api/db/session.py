@@ -87,6 +87,12 @@ class Database:
             yield session
 
     @asynccontextmanager
+    async def reading(self, scope: Scope) -> AsyncIterator[AsyncSession]:
+        """`snapshot`, for long reads, which a replica may answer where there is one (`api.db.replica`)."""
+        async with self.snapshot(scope) as session:
+            yield session
+
+    @asynccontextmanager
     async def bare(self) -> AsyncIterator[AsyncSession]:
         """A transaction as the account itself, for looking at a database that may have no schema yet."""
         async with self._translated(), self._sessions.begin() as session:

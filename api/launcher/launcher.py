@@ -106,6 +106,7 @@ class Launcher:
         return Cluster(
             data_dir=layout.data_dir,
             database_url=self._app_url(),
+            database_read_url=settings.database_read_url,
             jobs_url=self._postgres.urls.jobs_url if self._postgres else None,
             redis_url=settings.redis_url.get_secret_value() if settings.redis_url else self._own_valkey().url,
             link_secret=layout.secret("link"),
@@ -150,9 +151,12 @@ class Launcher:
 
     async def _seed(self) -> None:
         self._layout.secret("operator_key")
+        read_url = self._catalog.settings.database_read_url
         order = {
             "migrate": self._postgres is not None,
             "connections": connections.needed(self._catalog.configuration),
+            "read_url": read_url.get_secret_value() if read_url else None,
+            "read_connections": connections.reading(self._catalog.configuration),
             "owner_url": self._postgres.urls.owner_url if self._postgres else self._app_url(),
             "app_url": self._app_url(),
             "jobs_url": self._postgres.urls.jobs_url if self._postgres else self._app_url(),

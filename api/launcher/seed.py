@@ -22,7 +22,7 @@ from api.launcher.modules import refuse
 from api.principal import EVERYTHING
 from api.scope import DEFAULT_ORGANIZATION, INSTALLATION
 from api.vault.masters import settle_masters
-from configs.errors import ConfigurationError
+from configs.errors import ConfigurationError, Unavailable
 from configs.keyring import Keyring
 from configs.specs import ModelSpec
 
@@ -45,6 +45,8 @@ def fill_in(order: dict[str, Any]) -> None:
         ConfigurationError: the server is too small, or the keyring is not the one that the database needs.
     """
     room.check(order["app_url"], order["connections"])
+    if order["read_url"] is not None:
+        check_replica(order["read_url"], order["read_connections"])
     if order["migrate"]:
         before, after = schema.upgrade(order["owner_url"])
         sys.stdout.write(f"schema {before or 'none'} -> {after}\n")
@@ -54,6 +56,18 @@ def fill_in(order: dict[str, Any]) -> None:
     operator_key = Path(order["operator_key"])
     specs = [ModelSpec.model_validate(spec) for spec in order["models"]]
     asyncio.run(seed(order["app_url"], specs, key_of(operator_key.read_text("utf-8").strip()), operator_key.parent))
+
+
+def check_replica(url: str, needed: int) -> None:
+    """Refuse a replica that is too small; one that is away is no reason not to start.
+
+    Raises:
+        ConfigurationError: see `room.check`.
+    """
+    try:
+        room.check(url, needed)
+    except Unavailable:
+        sys.stdout.write("the replica of DATABASE_READ_URL cannot be reached; the primary answers until it is there\n")
 
 
 async def settle(url: str, keyring: Keyring) -> None:

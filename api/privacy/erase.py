@@ -126,10 +126,10 @@ async def replay(database: Database, wanted: Iterable[ledger.Entry]) -> int:
         async with database.unit() as unit:
             await queries.note_erasure(unit, {name: entry[name] for name in ledger.KEPT})
             done = await queries.is_erased(unit, entry["id"])
-        if done:
-            for eraser in ERASERS:
-                await eraser(entry["subject_id"], entry["data_key_ids"])
-        else:
+        if not done:
             await erase(database, entry)
             count += 1
+        elif entry["subject_kind"] == USER:
+            for eraser in ERASERS:
+                await eraser(entry["subject_id"], entry["data_key_ids"])
     return count

@@ -36,7 +36,7 @@ async def export(database: Database, conversations: Conversations, user_id: str,
     """
     file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115  handed over
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        async with database.unit(Scope(organization_id, user_id)) as unit:
+        async with database.reading(Scope(organization_id, user_id)) as unit:
             mine = [each for each, _, _ in await accounts.organizations_of(unit, user_id)]
             former = await accounts.former_organizations(unit, user_id)
         ids = list(dict.fromkeys([*mine, *former, organization_id]))
@@ -52,22 +52,22 @@ async def _organization(
     archive: zipfile.ZipFile, database: Database, conversations: Conversations, scope: Scope
 ) -> None:
     folder = scope.organization_id
-    async with database.unit(scope) as unit:
+    async with database.reading(scope) as unit:
         for name, rows in (await queries.facts(unit, scope.user_id, SECRET)).items():
             archive.writestr(f"{folder}/{name}.json", _json(rows))
-    async with database.unit(scope) as unit:
+    async with database.reading(scope) as unit:
         lines = [orjson.dumps(row) async for row in queries.usage(unit, folder, scope.user_id)]
     await asyncio.to_thread(archive.writestr, f"{folder}/usage.jsonl", b"".join(line + b"\n" for line in lines))
     lines = await _elsewhere(database, conversations, scope)
     await asyncio.to_thread(archive.writestr, f"{folder}/messages.jsonl", b"".join(line + b"\n" for line in lines))
     after = ""
     while True:
-        async with database.unit(scope) as unit:
+        async with database.reading(scope) as unit:
             batch = await queries.own_conversations(unit, scope.user_id, after)
         if not batch:
             return
         for row in batch:
-            async with database.unit(scope) as unit:
+            async with database.reading(scope) as unit:
                 told = await conversations.listed(unit, row)
                 messages = await conversation_queries.messages(unit, row.id)
                 told["messages"] = [await conversations.message_listed(unit, message) for message in messages]
@@ -79,7 +79,7 @@ async def _elsewhere(database: Database, conversations: Conversations, scope: Sc
     lines: list[bytes] = []
     after = ""
     while True:
-        async with database.unit(scope) as unit:
+        async with database.reading(scope) as unit:
             batch = await queries.messages_elsewhere(unit, scope.user_id, after)
             lines += [orjson.dumps(await conversations.message_listed(unit, row)) for row in batch]
         if not batch:

@@ -49,7 +49,7 @@ Wanted = Annotated[Filter, Depends(wanted)]
 async def list_entries(request: Request, wanted: Wanted, limit: Limit = 20, after: Number = None) -> Response:
     """Entries, newest first; `after` is the `seq` of the last one of the page before."""
     principal = caller(request)
-    async with services_of(request).database.unit(principal.scope) as unit:
+    async with services_of(request).database.reading(principal.scope) as unit:
         rows = await audit_queries.newest(unit, principal.organization_id, wanted, before=after, limit=limit + 1)
     return page([audit_queries.as_json(row) for row in rows], limit)
 
@@ -72,7 +72,7 @@ def utc(moment: datetime | None) -> datetime | None:
 
 
 async def _page(database: Database, scope: Scope, wanted: Filter, after: int | None) -> list[Entry]:
-    async with database.unit(scope) as unit:
+    async with database.reading(scope) as unit:
         return await audit_queries.entries(unit, scope.organization_id, wanted, after=after, limit=EXPORT_PAGE)
 
 

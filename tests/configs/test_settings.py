@@ -14,10 +14,15 @@ from tests.configs.conftest import MODEL, Load, Problems
 CANARY = "canary-6f1d"
 VALUES = {
     "DATABASE_URL": f"postgresql://manta:{CANARY}@db.example.com/manta",
+    "DATABASE_READ_URL": f"postgresql://manta:{CANARY}@replica.example.com/manta",
     "REDIS_URL": f"rediss://:{CANARY}@cache.example.com/0",
     "HF_TOKEN": f"hf_{CANARY}",
     "MANTA_API_KEY": f"sk-{CANARY}",
 }
+
+
+BESIDE = {"DATABASE_READ_URL": {"DATABASE_URL": VALUES["DATABASE_URL"]}}
+"""What must be set too."""
 
 
 def value(settings: Settings, name: str) -> str:
@@ -34,7 +39,7 @@ def test_the_secrets_are_those_of_the_type() -> None:
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_from_the_environment(name: str) -> None:
-    catalog = load(environ={name: VALUES[name]}, env_file=None)
+    catalog = load(environ={name: VALUES[name]} | BESIDE.get(name, {}), env_file=None)
 
     assert value(catalog.settings, name) == VALUES[name]
     assert catalog.origins[name].place == f"environment {name}"
@@ -43,7 +48,7 @@ def test_a_secret_from_the_environment(name: str) -> None:
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_from_a_file(name: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"{VALUES[name]}\n")
-    catalog = load(environ={f"{name}_FILE": str(tmp_path / "secret")}, env_file=None)
+    catalog = load(environ={f"{name}_FILE": str(tmp_path / "secret")} | BESIDE.get(name, {}), env_file=None)
 
     assert value(catalog.settings, name) == VALUES[name]
     assert catalog.origins[name].place == f"environment {name}_FILE"
@@ -113,6 +118,13 @@ def test_a_wrong_setting_is_not_repeated(name: str, message: str, problems_of: P
     assert problems_of("", environ={name: f"mysql:{CANARY}"}) == [f"environment {name}: {message}"]
 
 
+def test_a_replica_needs_what_it_replicates(problems_of: Problems) -> None:
+    (problem,) = problems_of("", environ={"DATABASE_READ_URL": VALUES["DATABASE_READ_URL"]})
+    assert problem == (
+        "environment DATABASE_READ_URL: it names a replica of DATABASE_URL, which is not set; set both or none"
+    )
+
+
 @pytest.mark.parametrize("line", ["HF_TOKEN='unfinished", "HF TOKEN=x", "=x"])
 def test_a_line_that_is_no_assignment(line: str, tmp_path: Path, problems_of: Problems) -> None:
     (tmp_path / "x.env").write_text(f"\n# comment\n{line}\n")
@@ -150,7 +162,7 @@ def test_secrets_are_in_no_problem(problems_of: Problems) -> None:
         environ={name: f"x{text}" for name, text in VALUES.items()},
     )
 
-    assert len(found) == 7
+    assert len(found) == 8
     assert CANARY not in "\n".join(found)
 
 

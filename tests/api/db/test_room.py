@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from api.cli.checks import database
 from api.db import room
 from configs import connections
+from configs.catalog import load
 from configs.errors import ConfigurationError, Unavailable
 from configs.postgres import EmbeddedPostgres
 from configs.specs import Configuration, IngressSpec
@@ -50,3 +52,20 @@ def test_the_embedded_server_is_made_large_enough() -> None:
 def test_a_server_that_is_away_is_said() -> None:
     with pytest.raises(Unavailable):
         room.room("postgresql://127.0.0.1:1/manta")
+
+
+def test_doctor_tells_each_server_of_the_operators(small: EmbeddedPostgres) -> None:
+    """The pool of the replica counts on the replica."""
+    few = {"DATABASE_URL": small.urls.app_url, "DATABASE_READ_URL": small.urls.app_url}
+    many = {"MANTA__INGRESS__NUM_REPLICAS": "12"}
+    assert list(database.check(load(environ={}, env_file=None))) == []
+    told = list(database.check(load(environ=few, env_file=None)))
+    assert [(each.status, each.message) for each in told] == [
+        ("ok", "the server of DATABASE_URL allows 27 connections; Manta takes up to 23"),
+        ("ok", "the server of DATABASE_READ_URL allows 27 connections; Manta takes up to 4"),
+    ]
+    told = list(database.check(load(environ=few | many, env_file=None)))
+    assert [each.status for each in told] == ["fail", "ok"]
+    assert "DATABASE_URL allows 27 connections and Manta takes up to 78" in told[0].message
+    away = few | {"DATABASE_READ_URL": "postgresql://127.0.0.1:1/manta"}
+    assert "DATABASE_READ_URL cannot be reached" in list(database.check(load(environ=away, env_file=None)))[1].message

@@ -12,7 +12,7 @@ from api.identity.secrets import digest_of as digest_of_secret
 from api.keys import digest_of, key_of
 from api.launcher.launcher import SEED
 from api.launcher.modules import Modules
-from api.launcher.seed import OPERATOR, seed, settle
+from api.launcher.seed import OPERATOR, check_replica, seed, settle
 from api.launcher.welcome import first_admin_link
 from api.scope import DEFAULT_ORGANIZATION, INSTALLATION
 from api.vault.keys import Owner
@@ -101,6 +101,7 @@ async def test_a_refusal_reaches_the_launcher_in_its_own_words(
     order = {
         "migrate": False,
         "connections": 10,
+        "read_url": None,
         "app_url": postgres.urls.app_url,
         "jobs_url": postgres.urls.jobs_url,
         "master_keys": str(tmp_path / "keys"),
@@ -109,3 +110,13 @@ async def test_a_refusal_reaches_the_launcher_in_its_own_words(
     modules = Modules(layout, dict(os.environ) | {"PYTHONPATH": str(ROOT)})
     with pytest.raises(ConfigurationError, match=r"^the keyring .*, line 1: the key 'a' "):
         await modules.run(SEED, order, 60.0)
+
+
+def test_a_replica_that_is_away_stops_no_start_and_one_that_is_too_small_does(
+    postgres: EmbeddedPostgres, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_replica("postgresql://127.0.0.1:1/manta", 10)
+    assert "cannot be reached; the primary answers" in capsys.readouterr().out
+    check_replica(postgres.urls.app_url, 10)
+    with pytest.raises(ConfigurationError, match="takes up to 1000 connections"):
+        check_replica(postgres.urls.app_url, 1000)
