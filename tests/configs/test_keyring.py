@@ -1,5 +1,6 @@
 import base64
 import os
+import random
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from configs.keytext import guessable, parse, without
 from configs.specs import Configuration
 from tests.fixtures.data_dirs import as_root
 
+RANDOM = random.Random(7).randbytes(33)
 PATTERNS = {
     "zeros": bytes(32),
     "one byte": b"\xa7" * 32,
@@ -90,13 +92,13 @@ def test_no_key_is_shown(path: Path) -> None:
         ("", "is empty"),
         ("# nothing\n\n", "holds no key"),
         ("a\n", "line 1: it must be `<id> <base64url"),
-        (f"a {encoded(os.urandom(32))} b\n", "line 1: it must be"),
-        (f"../a {encoded(os.urandom(32))}\n", "line 1: it must be"),
+        (f"a {encoded(RANDOM[:32])} b\n", "line 1: it must be"),
+        (f"../a {encoded(RANDOM[:32])}\n", "line 1: it must be"),
         ("a +//+\n", "line 1: it must be"),
         ("a abcde\n", "not base64url"),
-        (f"# x\na {encoded(os.urandom(31))}\n", "line 2: the key 'a' has 31 bytes and must have 32"),
-        (f"a {encoded(os.urandom(33))}\n", "has 33 bytes"),
-        (f"a {encoded(os.urandom(32))}\na {encoded(os.urandom(32))}\n", "line 2: the id 'a' stands there twice"),
+        (f"# x\na {encoded(RANDOM[:31])}\n", "line 2: the key 'a' has 31 bytes and must have 32"),
+        (f"a {encoded(RANDOM[:33])}\n", "has 33 bytes"),
+        (f"a {encoded(RANDOM[:32])}\na {encoded(RANDOM[1:33])}\n", "line 2: the id 'a' stands there twice"),
     ],
 )
 def test_a_file_that_is_no_keyring_is_refused(path: Path, text: str, says: str) -> None:
