@@ -17,8 +17,8 @@ from api.scim.resources import GROUP
 from configs.errors import Conflict, InvalidValue, NotFound
 
 LONGEST_NAME = 100
-PATCHED_HERE = 500
-"""Members of a team whose change is computed on the loop; more take a thread."""
+PATCHED_HERE, PATCHED_HERE_BYTES = 500, 16 * 1024
+"""Members of a team, and size of a body, whose change is computed on the loop; more take a thread."""
 NO_GROUP = "There is no such group."
 
 
@@ -78,7 +78,7 @@ async def patch(desk: Desk, team_id: str, body: Any) -> Resource:  # noqa: ANN40
         team = await _found(desk, unit, team_id)
         people = (await queries.people_in(unit, [team.id]))[team.id]
         before = taken(GROUPS, told(desk, team, people))
-        if len(people) > PATCHED_HERE:
+        if len(people) > PATCHED_HERE or len(desk.context.body) > PATCHED_HERE_BYTES:
             asked = await asyncio.to_thread(patched, GROUPS, before, body)
         else:
             asked = patched(GROUPS, before, body)

@@ -28,6 +28,16 @@ class Target:
     part: str | None = None
 
 
+class Known(dict[str, set[Any]]):
+    """The identities of an attribute's values, by its name, as long as operations only add to them."""
+
+    def of(self, name: str, values: list[Any]) -> set[Any]:
+        """Those of `values`, which are the attribute's."""
+        if name not in self:
+            self[name] = {_identity(each) for each in values}
+        return self[name]
+
+
 def patched(shape: Shape, resource: Resource, body: Any) -> Resource:  # noqa: ANN401  any JSON
     """The resource after all operations of a PATCH body, which either all happen or none.
 
@@ -42,9 +52,9 @@ def patched(shape: Shape, resource: Resource, body: Any) -> Resource:  # noqa: A
     operations = given.get("operations")
     if not isinstance(operations, list) or not operations or len(operations) > MOST_OPERATIONS:
         raise BadRequest(f"Send `Operations`, a list of 1 to {MOST_OPERATIONS} operations.", param="Operations")
-    found = copy.deepcopy(resource)
+    found, known = copy.deepcopy(resource), Known()
     for operation in operations:
-        _apply(shape, found, operation)
+        _apply(shape, found, known, operation)
     return found
 
 
@@ -67,7 +77,7 @@ def target_of(path: str) -> Target | None:
     return Target(found[1].lower(), where, found[3].lower() if found[3] else None)
 
 
-def _apply(shape: Shape, resource: Resource, operation: Any) -> None:  # noqa: ANN401  any JSON
+def _apply(shape: Shape, resource: Resource, known: Known, operation: Any) -> None:  # noqa: ANN401  any JSON
     given = {name.lower(): value for name, value in operation.items()} if isinstance(operation, dict) else {}
     kind = str(given.get("op", "")).lower()  # Entra ID writes "Add"
     if kind not in OPERATIONS:
@@ -76,17 +86,19 @@ def _apply(shape: Shape, resource: Resource, operation: Any) -> None:  # noqa: A
     if path is not None:
         if not isinstance(path, str):
             raise InvalidPath("`path` must be a text.")
-        _act(shape, resource, kind, target_of(path), value, strict=True)
+        _act(shape, resource, known, kind, target_of(path), value, strict=True)
         return
     if kind == "remove":
         raise NoTarget("A removal needs a `path`.")
     if not isinstance(value, dict):
         raise InvalidValue("Without a `path`, `value` must be an object.")
     for name, each in value.items():
-        _act(shape, resource, kind, target_of(name), each, strict=False)
+        _act(shape, resource, known, kind, target_of(name), each, strict=False)
 
 
-def _act(shape: Shape, resource: Resource, kind: str, target: Target | None, value: Any, *, strict: bool) -> None:  # noqa: ANN401
+def _act(
+    shape: Shape, resource: Resource, known: Known, kind: str, target: Target | None, value: Any, *, strict: bool  # noqa: ANN401
+) -> None:  # fmt: skip
     attribute = shape.get(target.name) if target is not None else None
     if target is None or attribute is None:
         return
@@ -94,6 +106,10 @@ def _act(shape: Shape, resource: Resource, kind: str, target: Target | None, val
         if strict:
             raise ReadOnlyAttribute(f"{attribute.name!r} is set by the service only.")
         return
+    if target.where is None and target.part is None and kind == "add" and attribute.many:
+        _add(attribute, resource, known, value)
+        return
+    known.pop(attribute.name, None)
     if target.where is not None:
         _on_some(attribute, resource, kind, target.where, target.part, value)
     elif target.part is not None:
@@ -106,17 +122,30 @@ def _act(shape: Shape, resource: Resource, kind: str, target: Target | None, val
         resource.pop(attribute.name, None)
 
 
+def _add(attribute: Attribute, resource: Resource, known: Known, value: Any) -> None:  # noqa: ANN401  any JSON
+    """Add to many values those that are not among them, at the cost of the new ones alone."""
+    new = value_of(attribute, value)
+    if new is None:
+        raise InvalidValue(f"There is nothing to add to {attribute.name!r}.")
+    values = resource.setdefault(attribute.name, [])
+    there, before = known.of(attribute.name, values), len(values)
+    for each in new:
+        if _identity(each) not in there:
+            values.append(each)
+            there.add(_identity(each))
+    if "primary" in attribute.parts:
+        _keep_one_primary(values, before)
+    if not values:
+        del resource[attribute.name]
+
+
 def _put(attribute: Attribute, resource: Resource, kind: str, value: Any) -> None:  # noqa: ANN401  any JSON
     new, old = value_of(attribute, value), resource.get(attribute.name)
     if new is None and attribute.required:
         raise InvalidValue(f"{attribute.name!r} is required.")
     if new is None and kind == "add":
         raise InvalidValue(f"There is nothing to add to {attribute.name!r}.")
-    if attribute.many and kind == "add":
-        known = [_identity(each) for each in old or []]
-        new = [*(old or []), *(each for each in new if _identity(each) not in known)]
-        _keep_one_primary(new, len(old or []))
-    elif attribute.type == "complex" and not attribute.many and new is not None:
+    if attribute.type == "complex" and not attribute.many and new is not None:
         new = {**(old or {}), **new}
     resource[attribute.name] = new
 

@@ -1,5 +1,12 @@
 """Groups: teams that a directory keeps."""
 
+import threading
+from typing import Any
+
+import pytest
+
+from api.scim import groups
+from api.scim.patch import patched
 from tests.api.scim.conftest import Directory
 
 
@@ -82,3 +89,20 @@ async def test_a_large_team_is_changed_in_one_request(directory: Directory) -> N
     )
     assert answer.status_code == 200, answer.text
     assert len(answer.json()["members"]) == 1700
+
+
+async def test_a_large_body_is_worked_on_beside_the_loop(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the team is small: what counts is the work."""
+    threads: list[bool] = []
+
+    def noted(*arguments: Any) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return patched(*arguments)
+
+    monkeypatch.setattr(groups, "patched", noted)
+    made = await directory.made("/Groups", {"displayName": "Team"})
+    for members in (1, 2000):
+        value = [{"value": f"user_{number}"} for number in range(members)]
+        answer = await directory.patch(f"/Groups/{made['id']}", {"op": "add", "path": "members", "value": value})
+        assert answer.status_code == 400
+    assert threads == [True, False]

@@ -164,3 +164,29 @@ def test_no_operation_breaks_it(operations: list[tuple[str, str | None, Any]]) -
     assert found["userName"]
     assert isinstance(found["active"], bool)
     assert all(isinstance(each, dict) and each for each in found.get("emails", []))
+
+
+def test_many_additions_cost_what_they_add() -> None:
+    """Identities are read once, not once per operation: counted, for a clock would prove nothing."""
+    asked = 0
+
+    class Id(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            nonlocal asked
+            asked += 1
+            return super().__hash__()
+
+    many = [{"value": Id(f"user_{number}")} for number in range(2000)]
+    adding = [op("add", "members", many), *(op("add", "members", [{"value": Id(f"x{n}")}]) for n in range(500))]
+    patched(GROUPS, {"displayName": "t"}, {"Operations": adding})
+    assert asked < 10 * (len(many) + len(adding))
+
+
+def test_what_is_added_twice_is_there_once() -> None:
+    once = on(TEAM, op("add", "members", [{"value": "d"}, {"value": "d"}]), op("add", "members", [{"value": "a"}]))
+    assert values(once) == ["a", "b", "c", "d"]
+    again = on(TEAM, op("add", "members", [{"value": "d"}]), op("remove", "members", [{"value": "d"}]),
+               op("add", "members", [{"value": "d"}]))  # fmt: skip
+    assert values(again) == ["a", "b", "c", "d"]
