@@ -9,7 +9,6 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import orjson
 from fastapi import Request, Response
 
 from api.answers import json_answer
@@ -28,12 +27,19 @@ from configs.errors import BadRequest, Conflict, IdempotencyMismatch
 HEADER = b"idempotency-key"
 KEY = re.compile(rb"[\x21-\x7e]{1,255}\Z")
 REPLAYED = "idempotent-replayed"
+KEPT = ("content-type", "location")
+"""Headers of an answer that come again with it."""
 
 Effect = Callable[[Unit], Awaitable[dict[str, Any]]]
 
 
-async def once(request: Request, effect: Effect, status: int = 201) -> Response:
-    """Have `effect` happen in a unit of work of the caller, once per key, and answer what it returns.
+def created(body: dict[str, Any]) -> Response:
+    """What is told of something that was made."""
+    return json_answer(body, 201)
+
+
+async def once(request: Request, effect: Effect, shown: Callable[[dict[str, Any]], Response] = created) -> Response:
+    """Have `effect` happen in a unit of work of the caller, once per key, and answer what it returns, as `shown`.
 
     Raises:
         BadRequest: the key is none.
@@ -44,14 +50,15 @@ async def once(request: Request, effect: Effect, status: int = 201) -> Response:
     key = key_of(request.scope["headers"])
     async with services.database.unit(principal.scope) as unit:
         if key is None:
-            return json_answer(await effect(unit), status)
+            return shown(await effect(unit))
         claim = Claim(services.vault, principal, context_of(request.scope), request.scope["method"], key)
         replay = await claim.take(unit)
         if replay is not None:
             return replay
-        body = await effect(unit)
-        await claim.keep(unit, status, "application/json", orjson.dumps(body))
-    return json_answer(body, status)
+        answer = shown(await effect(unit))
+        kept = {name: answer.headers[name] for name in KEPT if name in answer.headers}
+        await claim.keep(unit, answer.status_code, kept, bytes(answer.body))
+    return answer
 
 
 class Claim:
@@ -77,7 +84,7 @@ class Claim:
             raise Conflict(queries.RUNNING, retry_after_s=1.0)
         return await self._replayed(unit, row)
 
-    async def keep(self, unit: Unit, status: int, content_type: str, body: bytes) -> None:
+    async def keep(self, unit: Unit, status: int, headers: dict[str, str], body: bytes) -> None:
         """Keep the answer for those who come later."""
         principal = self._principal
         owner = (
@@ -91,7 +98,7 @@ class Claim:
             principal.organization_id,
             self.digest,
             status=status,
-            headers={"content-type": content_type},
+            headers=headers,
             data_key_id=key.id,
             response=seal(key.key, body, self._aad()),
         )

@@ -50,7 +50,7 @@ class Spending:
         try:
             async with self._database.unit(self._scope) as unit:
                 if whole and self._size <= MAX_KEPT_BYTES:
-                    await self._claim.keep(unit, 200, self.content_type, b"".join(self._kept))
+                    await self._claim.keep(unit, 200, {"content-type": self.content_type}, b"".join(self._kept))
                 else:
                     await queries.release(unit, self._scope.organization_id, self._claim.digest)
         except Unavailable:

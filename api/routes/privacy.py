@@ -16,6 +16,7 @@ from api.db import teams as team_queries
 from api.db.notifications import notify
 from api.db.session import Unit, acting
 from api.documents import takes
+from api.idempotency import once
 from api.identity.members import check_change, check_holds_no_more
 from api.identity.people import NO_USER, require_user
 from api.ids import new_id
@@ -128,14 +129,15 @@ async def consent(request: Request) -> Response:
     if asked.given and asked.version != shown.version:
         raise Conflict(f"The document is at version {shown.version} now: show that one first.", param="version")
     assert principal.user_id is not None
-    async with services.database.unit(principal.scope) as unit:
+    user_id = principal.user_id
+
+    async def effect(unit: Unit) -> dict[str, Any]:
         await queries.keep_document(unit, shown.name, shown.version, shown.text)
-        await queries.add_consent(
-            unit, new_id("cons"), principal.user_id, asked.document, asked.version, given=asked.given
-        )
+        await queries.add_consent(unit, new_id("cons"), user_id, asked.document, asked.version, given=asked.given)
         await record(unit, context, "consent.give" if asked.given else "consent.withdraw", target=asked.document)
-        rows = await queries.consents(unit, principal.user_id)
-    return json_answer(_consent(rows[-1]), 201)
+        return _consent((await queries.consents(unit, user_id))[-1])
+
+    return await once(request, effect)
 
 
 @router.get("/api/legal", tags=["Privacy"])

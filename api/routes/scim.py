@@ -7,7 +7,9 @@ import orjson
 from fastapi import Depends, Query, Request, Response
 
 from api.context import context_of
+from api.db.session import Unit
 from api.errors import SCIM_TYPE
+from api.idempotency import once
 from api.policy import guarded_router, requires
 from api.principal import Permission
 from api.scim import groups, users
@@ -105,7 +107,7 @@ async def search_users(request: Request) -> Response:
 @requires(Permission.SCIM)
 async def add_user(request: Request) -> Response:
     """Make a member. An address that has an account elsewhere is refused, never taken over."""
-    return made(await users.create(Desk.of(request), context_of(request.scope).json))
+    return await _once(request, users.create)
 
 
 @router.get(f"{ROOT}/Users/{{user_id}}", tags=["SCIM"], responses=ANSWER)
@@ -158,7 +160,7 @@ async def search_groups(request: Request) -> Response:
 @requires(Permission.SCIM)
 async def add_group(request: Request) -> Response:
     """Make a team."""
-    return made(await groups.create(Desk.of(request), context_of(request.scope).json))
+    return await _once(request, groups.create)
 
 
 @router.get(f"{ROOT}/Groups/{{team_id}}", tags=["SCIM"], responses=ANSWER)
@@ -229,6 +231,11 @@ def one(rows: dict[str, dict[str, Any]], name: str) -> Response:
     if name not in rows:
         raise NotFound("There is no such thing; the list has those there are.")
     return answer(rows[name])
+
+
+async def _once(request: Request, create: Callable[[Desk, Unit, Any], Awaitable[Resource]]) -> Response:
+    desk, body = Desk.of(request), context_of(request.scope).json
+    return await once(request, lambda unit: create(desk, unit, body), made)
 
 
 Change = Callable[[Desk, str, Any], Awaitable[Resource]]

@@ -44,24 +44,23 @@ async def get(desk: Desk, team_id: str) -> Resource:
         return await _told(desk, unit, await _found(desk, unit, team_id))
 
 
-async def create(desk: Desk, body: Any) -> Resource:  # noqa: ANN401  any JSON
-    """A new team with its people.
+async def create(desk: Desk, unit: Unit, body: Any) -> Resource:  # noqa: ANN401  any JSON
+    """A new team with its people, in the organization's unit of work.
 
     Raises:
         Conflict: the displayName is another team's.
         InvalidValue: the body does not fit the schema, or names nobody of the organization.
     """
     asked = checked(taken(GROUPS, body))
-    async with desk.database.unit(desk.scope()) as unit:
-        try:
-            team = await team_queries.add(
-                unit, desk.organization_id, new_id("team"), asked["displayName"], asked.get("externalId")
-            )
-        except Conflict as error:
-            raise Conflict("There is a group of that displayName already.", param="displayName") from error
-        await desk.record(unit, "team.create", team.id)
-        await _set_people(desk, unit, team, set(), people_of(asked))
-        return await _told(desk, unit, team)
+    try:
+        team = await team_queries.add(
+            unit, desk.organization_id, new_id("team"), asked["displayName"], asked.get("externalId")
+        )
+    except Conflict as error:
+        raise Conflict("There is a group of that displayName already.", param="displayName") from error
+    await desk.record(unit, "team.create", team.id)
+    await _set_people(desk, unit, team, set(), people_of(asked))
+    return await _told(desk, unit, team)
 
 
 async def replace(desk: Desk, team_id: str, body: Any) -> Resource:  # noqa: ANN401  any JSON

@@ -12,7 +12,7 @@ from api.db import scim as queries
 from api.db import sessions as session_queries
 from api.db.notifications import notify
 from api.db.scim import Member
-from api.db.session import Unit
+from api.db.session import Unit, acting
 from api.db.tables import Team
 from api.identity.people import EMAIL
 from api.ids import new_id
@@ -53,20 +53,19 @@ async def get(desk: Desk, user_id: str) -> Resource:
         return await _told(desk, unit, await _found(desk, unit, user_id))
 
 
-async def create(desk: Desk, body: Any) -> Resource:  # noqa: ANN401  any JSON
-    """A new member, or one who left and comes back.
+async def create(desk: Desk, unit: Unit, body: Any) -> Resource:  # noqa: ANN401  any JSON
+    """A new member, or one who left and comes back, in the organization's unit of work.
 
     Raises:
         Conflict: the userName or the address is somebody's.
         InvalidValue: the body does not fit the schema.
     """
     asked = require(USERS, taken(USERS, body))
-    async with desk.database.unit(desk.scope()) as unit:
-        holder = await queries.holder(unit, desk.organization_id, asked["userName"])
+    holder = await queries.holder(unit, desk.organization_id, asked["userName"])
     if holder is not None and holder[1]:
         raise Conflict(queries.TAKEN, param="userName")
     user_id = holder[0] if holder is not None else new_id("user")
-    async with desk.database.unit(desk.scope(user_id)) as unit:
+    async with acting(unit, desk.scope(user_id), desk.scope()):
         if holder is None:
             await accounts.add(unit, user_id=user_id, email=address_of(asked), name=name_of(asked), password_hash=None)
         else:
