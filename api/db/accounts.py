@@ -124,6 +124,12 @@ async def use_token(session: AsyncSession, digest: bytes, purpose: str) -> bool:
     return (await session.scalars(query)).one_or_none() is not None
 
 
+async def void_tokens(session: AsyncSession, user_id: str, purpose: str) -> None:
+    """Use up every link that a person has for `purpose`."""
+    mine = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose, OneTimeToken.used_at.is_(None))
+    await session.execute(update(OneTimeToken).where(*mine).values(used_at=func.now()))
+
+
 async def use_invitation(session: AsyncSession, invitation_id: str) -> bool:
     """Use an invitation up; False when somebody was quicker or its time is over."""
     query = (

@@ -128,24 +128,14 @@ class Accounts:
         async with self._database.unit(scope) as unit:
             return await self._sessions.begin(unit, context, scope.user_id, scope.organization_id, methods, user_agent)
 
-    async def change_password(self, context: Context, current: str, new: str) -> None:
-        """Change the caller's password; every other session of theirs ends.
-
-        Raises:
-            Unauthorized: the current one is wrong.
-        """
+    async def change_password(self, context: Context, new: str) -> None:
+        """Change the caller's password; every other session of theirs ends. That it is them was proven before."""
         principal = context.principal
         assert principal is not None
         assert principal.user_id is not None
-        async with self._database.unit() as unit:
-            person = await logins.find(unit, "user", principal.user_id)
-        assert person is not None
-        if person["password_hash"] is not None:
-            await self.proven(context, person["email"], current)
         password_hash = await self._hasher.hash(new)
         async with self._database.unit(principal.scope) as unit:
-            await accounts.change(unit, principal.user_id, password_hash=password_hash)
-            await session_queries.end(unit, principal.user_id, but=principal.session_id)
+            await self._set_password(unit, principal.user_id, password_hash, but=principal.session_id)
             await record(unit, context, "user.password", target=principal.user_id)
             await notify(unit, logins.CHANNEL)
 
@@ -175,8 +165,7 @@ class Accounts:
         async with self._database.unit(scope) as unit:
             if not await accounts.use_token(unit, digest_of(token), RESET):
                 raise BadRequest(BAD_LINK, param="token")
-            await accounts.change(unit, scope.user_id, password_hash=password_hash)
-            await session_queries.end(unit, scope.user_id)
+            await self._set_password(unit, scope.user_id, password_hash)
             await record(
                 unit, context, "user.password", organization_id=scope.organization_id, actor=scope.user_id, by="link"
             )
@@ -196,6 +185,11 @@ class Accounts:
             user = await accounts.get(unit, person["user_id"])
             assert user is not None
             await accounts.change(unit, user.id, email_verified_at=user.updated_at)
+
+    async def _set_password(self, unit: Unit, user_id: str, password_hash: str, but: str | None = None) -> None:
+        await accounts.change(unit, user_id, password_hash=password_hash)
+        await accounts.void_tokens(unit, user_id, RESET)
+        await session_queries.end(unit, user_id, but=but)
 
     async def _of_link(self, purpose: str, token: str) -> dict[str, Any]:
         async with self._database.unit() as unit:

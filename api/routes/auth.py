@@ -15,6 +15,7 @@ from api.identity import registration
 from api.identity.newcomers import Newcomer
 from api.identity.secrets import digest_of
 from api.identity.sessions import SignedIn
+from api.identity.two_factor.recent import insist_on_password
 from api.policy import caller, guarded_router, public, requires
 from api.principal import Permission
 from api.privacy.documents import TO_ACCEPT, accepted_documents
@@ -63,9 +64,9 @@ class RefreshRequest(Wire):
 
 
 class PasswordRequest(Wire):
-    """The current password and the next one."""
+    """The current password, where the account has one, and the next one."""
 
-    current: Password
+    current: Password | None = None
     new: NewPassword
 
 
@@ -208,11 +209,12 @@ async def end_session(request: Request, session_id: str) -> Response:
 @router.post("/api/auth/password", tags=["Sign-in"], openapi_extra=takes(PasswordRequest))
 @requires(Permission.ACCOUNT_FULL)
 async def change_password(request: Request) -> Response:
-    """Change the password; other sessions end."""
-    context = context_of(request.scope)
+    """Change the password, or set the first one within ten minutes of signing in; other sessions end."""
+    services, context = services_of(request), context_of(request.scope)
     asked = read(PasswordRequest, context)
-    await services_of(request).accounts.change_password(context, asked.current, asked.new)
-    services_of(request).doorkeeper.forget()
+    await insist_on_password(services.database, services.accounts, context, asked.current, "current")
+    await services.accounts.change_password(context, asked.new)
+    services.doorkeeper.forget()
     return json_answer({"changed": True})
 
 

@@ -19,6 +19,7 @@ from api.documents import takes
 from api.idempotency import once
 from api.identity.members import check_change, check_holds_no_more
 from api.identity.people import NO_USER, require_user
+from api.identity.two_factor.recent import insist_on_password
 from api.ids import new_id
 from api.pages import whole
 from api.policy import caller, guarded_router, public, requires
@@ -39,7 +40,7 @@ Short = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class EraseRequest(Wire):
-    """The password once more, where the account has one."""
+    """The password once more, where the account has one; else the person signed in within ten minutes."""
 
     password: Annotated[str, Field(min_length=1, max_length=256)] | None = None
 
@@ -78,15 +79,9 @@ async def export_me(request: Request) -> Response:
 @requires(Permission.ACCOUNT_FULL)
 async def erase_me(request: Request) -> Response:
     """Erase the caller: signed out at once, the key and all rows gone within a minute. There is no way back."""
-    services, context, principal = services_of(request), context_of(request.scope), caller(request)
-    asked = read(EraseRequest, context)
-    assert principal.user_id is not None
-    async with services.database.unit() as unit:
-        person = require_user(await logins.find(unit, "user", principal.user_id))
-    if person["password_hash"] is not None:
-        if asked.password is None:
-            raise BadRequest("Send the account's password to erase it.", param="password")
-        await services.accounts.proven(context, person["email"], asked.password)
+    services, context = services_of(request), context_of(request.scope)
+    password = read(EraseRequest, context).password
+    person = await insist_on_password(services.database, services.accounts, context, password, "password")
     return await _erased(request, person)
 
 

@@ -13,7 +13,7 @@ from api.db.session import Database
 from api.doorkeeper import NOT_SHOWN, SECOND_FACTORS
 from api.identity.accounts import Accounts
 from api.scope import Scope
-from configs.errors import ReauthenticationRequired, SecondFactorMissing
+from configs.errors import BadRequest, ReauthenticationRequired, SecondFactorMissing
 
 RECENT_S = 600.0
 
@@ -35,6 +35,20 @@ async def insist(database: Database, accounts: Accounts, context: Context, passw
     elif time.time() - session["authenticated_at"] > RECENT_S:
         raise ReauthenticationRequired("Send your password once more as `password`, or sign in again.")
     return person
+
+
+async def insist_on_password(
+    database: Database, accounts: Accounts, context: Context, password: str | None, param: str
+) -> dict[str, Any]:
+    """As `insist`, for what a recent session alone does not allow where the account has a password.
+
+    Raises:
+        BadRequest: it has one, and none was sent as `param`.
+    """
+    _, person = await caller_of(database, context)
+    if person["password_hash"] is not None and password is None:
+        raise BadRequest("Send the account's password once more.", param=param)
+    return await insist(database, accounts, context, password)
 
 
 def check_shown(session: dict[str, Any]) -> None:
