@@ -34,9 +34,13 @@ async def add(
     user_id: str | None = None,
     models: Sequence[str] | None = None,
     expires_in_s: int | None = None,
+    made_by: str | None = None,
 ) -> dict[str, Any]:
-    """Keep a new key's digest; its row as `as_json` tells it."""
+    """Keep a new key's digest; its row as `as_json` tells it. A key that was `made_by` another lives no longer."""
     now = datetime.now(UTC)
+    ends = [now + timedelta(seconds=expires_in_s) if expires_in_s is not None else None]
+    if made_by is not None:
+        ends.append(await session.scalar(select(ApiKey.expires_at).where(ApiKey.id == made_by)))
     row = ApiKey(
         id=made.id,
         organization_id=organization_id,
@@ -47,7 +51,7 @@ async def add(
         permissions=list(permissions),
         models=list(models) if models is not None else None,
         created_at=now,
-        expires_at=now + timedelta(seconds=expires_in_s) if expires_in_s is not None else None,
+        expires_at=min((end for end in ends if end is not None), default=None),
     )
     session.add(row)
     await session.flush()

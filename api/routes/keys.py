@@ -41,7 +41,7 @@ class NewKeyRequest(Wire):
 @router.post("/api/keys", tags=["Keys"], status_code=201, openapi_extra=takes(NewKeyRequest))
 @requires(Permission.KEYS_WRITE)
 async def create_key(request: Request) -> Response:
-    """Make a key; this answer is the only place where it is shown. A person's key never does more than the person."""
+    """Make a key, shown in this answer only. It never does more than its maker, and no longer than its maker's key."""
     principal, context = caller(request), context_of(request.scope)
     asked = read(NewKeyRequest, context)
     if asked.owned_by == "organization" and not principal.may(Permission.KEYS_MANAGE):
@@ -59,6 +59,7 @@ async def create_key(request: Request) -> Response:
             permissions=permissions,
             models=models,
             expires_in_s=asked.expires_in_s,
+            made_by=principal.key_id,
         )
         await record(unit, context, "key.create", target=made.id, permissions=permissions, models=models)
         return {**row, "key": made.key}
