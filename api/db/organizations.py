@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.sharing import check_unshared
-from api.db.tables import FormerMember, Invitation, Membership, Organization, Role, User
+from api.db.tables import ApiKey, FormerMember, Invitation, Membership, Organization, Role, User
 
 
 async def add(session: AsyncSession, organization_id: str, name: str) -> dict[str, Any]:
@@ -70,7 +70,7 @@ async def set_role(session: AsyncSession, organization_id: str, user_id: str, ro
 
 
 async def leave(session: AsyncSession, organization_id: str, user_id: str) -> bool:
-    """End a membership, and with it the places in teams; False when there is none.
+    """End a membership, and with it the places in teams and the person's keys; False when there is none.
 
     That there was one is kept: who left may want their data, and the organization may erase them.
 
@@ -78,6 +78,8 @@ async def leave(session: AsyncSession, organization_id: str, user_id: str) -> bo
         StillShared: the person shares conversations with a team.
     """
     await check_unshared(session, organization_id, people=[user_id])
+    keys = (ApiKey.organization_id == organization_id, ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
+    await session.execute(update(ApiKey).where(*keys).values(revoked_at=func.now()))
     mine = (Membership.organization_id == organization_id, Membership.user_id == user_id)
     role = (await session.scalars(delete(Membership).where(*mine).returning(Membership.role))).one_or_none()
     if role is None:
@@ -127,10 +129,17 @@ async def remove_role(session: AsyncSession, organization_id: str, name: str) ->
     return (await session.scalars(query)).one_or_none() is not None
 
 
+async def keeps_role(session: AsyncSession, organization_id: str, name: str) -> bool:
+    """Whether there is a custom role of that name; it cannot be removed until the unit ends."""
+    query = select(Role.name).where(Role.organization_id == organization_id, Role.name == name)
+    return await session.scalar(query.with_for_update(read=True)) is not None
+
+
 async def holders(session: AsyncSession, organization_id: str, role: str) -> int:
-    """How many members have a role."""
-    query = select(func.count()).where(Membership.organization_id == organization_id, Membership.role == role)
-    return int(await session.scalar(query) or 0)
+    """How many members have a role, or will by an invitation that can still be used."""
+    members = select(func.count()).where(Membership.organization_id == organization_id, Membership.role == role)
+    coming = select(func.count()).where(Invitation.role == role, *_usable(organization_id))
+    return int(await session.scalar(members) or 0) + int(await session.scalar(coming) or 0)
 
 
 async def add_invitation(
@@ -164,14 +173,7 @@ async def add_invitation(
 async def invitations(session: AsyncSession, organization_id: str) -> list[Invitation]:
     """Those that can still be used, oldest first."""
     query = (
-        select(Invitation)
-        .where(
-            Invitation.organization_id == organization_id,
-            Invitation.used_at.is_(None),
-            Invitation.expires_at > func.now(),
-        )
-        .order_by(Invitation.created_at, Invitation.id)
-        .limit(1000)
+        select(Invitation).where(*_usable(organization_id)).order_by(Invitation.created_at, Invitation.id).limit(1000)
     )
     return list(await session.scalars(query))
 
@@ -180,6 +182,11 @@ async def remove_invitation(session: AsyncSession, organization_id: str, invitat
     """Take an invitation back; False when there is none."""
     query = delete(Invitation).where(Invitation.organization_id == organization_id, Invitation.id == invitation_id)
     return (await session.scalars(query.returning(Invitation.id))).one_or_none() is not None
+
+
+def _usable(organization_id: str) -> tuple[ColumnElement[bool], ...]:
+    mine = Invitation.organization_id == organization_id
+    return mine, Invitation.used_at.is_(None), Invitation.expires_at > func.now()
 
 
 def invitation_as_json(row: Invitation) -> dict[str, Any]:

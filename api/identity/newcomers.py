@@ -67,8 +67,7 @@ async def accept(unit: Unit, context: Context, proof: bytes, principal: Principa
     assert person is not None
     place = await _proven_place(unit, proof, person["email"])
     async with acting(unit, Scope(place.organization_id, principal.user_id), principal.scope):
-        if place.role not in BUILT_IN and place.role not in await organizations.roles(unit, place.organization_id):
-            raise BadRequest(BAD_LINK, param="invitation")
+        await _check_role(unit, place)
         if not await accounts.join(unit, place.organization_id, principal.user_id, place.role):
             raise Conflict("You are a member of this organization already.")
         await _use_proof(unit, proof)
@@ -107,10 +106,11 @@ async def settle(
     """Use the proof up and write the person down; the unit's scope is that of the place and the person.
 
     Raises:
-        BadRequest: somebody else used the proof meanwhile.
+        BadRequest: somebody else used the proof meanwhile, or the role is no more.
         Conflict: the address has an account.
     """
     await _use_proof(unit, newcomer.proof)
+    await _check_role(unit, place)
     await accounts.add(
         unit,
         user_id=user_id,
@@ -132,6 +132,11 @@ async def settle(
         target=user_id,
         role=place.role,
     )
+
+
+async def _check_role(unit: Unit, place: Place) -> None:
+    if place.role not in BUILT_IN and not await organizations.keeps_role(unit, place.organization_id, place.role):
+        raise BadRequest(BAD_LINK, param="invitation")
 
 
 async def _use_proof(unit: Unit, digest: bytes | None) -> None:

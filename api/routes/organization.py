@@ -146,14 +146,14 @@ async def put_role(request: Request, name: Annotated[str, Field(pattern=r"^[a-z]
 @router.delete("/api/roles/{name}", tags=["Organization"])
 @requires(Permission.ROLES_WRITE)
 async def remove_role(request: Request, name: str) -> Response:
-    """Remove a custom role that nobody has."""
+    """Remove a custom role that nobody has, and that no invitation gives."""
     context, principal = context_of(request.scope), caller(request)
     _refuse_built_in(name)
     async with services_of(request).database.unit(principal.scope) as unit:
-        if await organizations.holders(unit, principal.organization_id, name):
-            raise Conflict("Members have this role: give them another one first.")
         if not await organizations.remove_role(unit, principal.organization_id, name):
             raise NotFound("There is no such role.", param="name")
+        if await organizations.holders(unit, principal.organization_id, name):  # counted last: nobody gets it meanwhile
+            raise Conflict("Members have this role, or invitations give it: give them another one first.")
         await record(unit, context, "role.remove", target=name)
     return json_answer({"id": name, "object": "role", "deleted": True})
 

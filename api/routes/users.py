@@ -15,7 +15,7 @@ from api.db.notifications import notify
 from api.db.session import Unit
 from api.documents import takes
 from api.idempotency import REPLAYED, once
-from api.identity.members import check_change, check_role
+from api.identity.members import check_change, check_holds_no_more, check_role
 from api.identity.newcomers import accept
 from api.identity.people import NO_USER, checked_email
 from api.identity.secrets import digest_of, new_secret
@@ -78,7 +78,7 @@ async def get_user(request: Request, user_id: str) -> Response:
 @router.patch("/api/users/{user_id}", tags=["Organization"], openapi_extra=takes(ChangeUserRequest))
 @requires(Permission.USERS_WRITE)
 async def change_user(request: Request, user_id: str) -> Response:
-    """Change a member's role or state; it counts within seconds everywhere, on answers that stream too."""
+    """Change a member's name, role or state; it counts within seconds everywhere, on answers that stream too."""
     services, context, principal = services_of(request), context_of(request.scope), caller(request)
     asked = read(ChangeUserRequest, context)
     async with services.database.unit(principal.scope) as unit:
@@ -95,8 +95,11 @@ async def change_user(request: Request, user_id: str) -> Response:
             await check_change(unit, principal, user_id, found[1], custom)
             await _set_status(unit, user_id, asked.status)
             await record(unit, context, "user.status", target=user_id, after=asked.status)
-        if asked.name is not None:
+        if asked.name is not None and asked.name != found[0].name:
+            check_holds_no_more(principal, found[1], custom)
+            await _check_only_here(unit, user_id, "they change their name themselves")
             await accounts.change(unit, user_id, name=asked.name)
+            await record(unit, context, "user.change", target=user_id, attributes=["name"])
         await notify(unit, logins.CHANNEL)
         told = await _told(unit, principal.organization_id, user_id)
     services.doorkeeper.forget()
@@ -205,11 +208,15 @@ async def _told(unit: Unit, organization_id: str, user_id: str) -> dict[str, Any
     return {**accounts.as_json(found[0]), "role": found[1]}
 
 
-async def _set_status(unit: Unit, user_id: str, status: str) -> None:
+async def _check_only_here(unit: Unit, user_id: str, instead: str) -> None:
     person = await logins.find(unit, "user", user_id)
     assert person is not None
     if len(person["memberships"]) > 1:
-        raise Conflict("This person belongs to other organizations too: remove them from this one instead.")
+        raise Conflict(f"This person belongs to other organizations too: {instead}.")
+
+
+async def _set_status(unit: Unit, user_id: str, status: str) -> None:
+    await _check_only_here(unit, user_id, "remove them from this one instead")
     await accounts.change(unit, user_id, status=status)
     if status == "disabled":
         await session_queries.end(unit, user_id)

@@ -233,6 +233,7 @@ async def _set_active(desk: Desk, unit: Unit, member: Member, *, active: bool) -
 
 async def _send_away(desk: Desk, unit: Unit, member: Member) -> None:
     user_id = member.user.id
+    await unit.refresh(member.user)  # while it can still be seen: what was changed is read once more
     if member.entry is None:
         await _keep(desk, unit, user_id, taken(USERS, told(desk, member, [])), provisioned=False)
     if not await _belongs_elsewhere(unit, member):

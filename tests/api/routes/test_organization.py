@@ -9,6 +9,7 @@ import pytest
 from api.db import accounts
 from api.scope import Scope
 from tests.fixtures.application import PASSWORD, Application, Person
+from tests.fixtures.database import query
 
 
 async def call(person: Person, method: str, path: str, body: dict[str, Any] | None = None) -> httpx2.Response:
@@ -196,8 +197,8 @@ async def test_lists_come_in_pages(app: Application, owner: Person, fresh: str, 
             break
         after = f"&after={page['last_id']}"
     assert seen == sorted(people)
-    for query in ("limit=0", "limit=101", "limit=x", "after=%00"):
-        assert (await call(owner, "GET", f"/api/users?{query}")).status_code == 400
+    for bad in ("limit=0", "limit=101", "limit=x", "after=%00"):
+        assert (await call(owner, "GET", f"/api/users?{bad}")).status_code == 400
 
 
 async def test_an_organization_is_made_once_per_idempotency_key(app: Application, fresh: str) -> None:
@@ -214,3 +215,50 @@ async def test_an_organization_is_made_once_per_idempotency_key(app: Application
     assert chief["organization_id"] == first.json()["id"]
     mine = (await call(root, "GET", "/api/organization")).json()
     assert mine["id"] == "default"
+
+
+async def test_a_helper_renames_nobody_who_may_more(app: Application, owner: Person, fresh: str, org: str) -> None:
+    assert (await call(owner, "PUT", "/api/roles/helper", {"permissions": ["users:write"]})).status_code == 200
+    helper, weak = [await app.register(f"{fresh}-{role}", role, org) for role in ("helper", "nothing")]
+    assert (await call(helper, "PATCH", f"/api/users/{owner.id}", {"name": "mocked"})).status_code == 403
+    assert (await call(helper, "PATCH", f"/api/users/{weak.id}", {"name": "new"})).json()["name"] == "new"
+    assert (await call(owner, "PATCH", f"/api/users/{owner.id}", {"name": "chief"})).status_code == 200
+    query(app.postgres, "INSERT INTO memberships VALUES ('default', %s, 'member')", weak.id)
+    assert (await call(owner, "PATCH", f"/api/users/{weak.id}", {"name": "ours"})).status_code == 409
+    entries = query(
+        app.postgres, "SELECT actor, target, details FROM audit_log WHERE organization_id = %s AND action = %s"
+        " ORDER BY seq", org, "user.change",
+    )  # fmt: skip
+    assert [(actor, target) for actor, target, _ in entries] == [(helper.id, weak.id), (owner.id, owner.id)]
+    assert {details for _, _, details in entries} == {'{"attributes":["name"]}'}
+
+
+async def test_who_comes_back_has_no_old_keys(app: Application, owner: Person, fresh: str, org: str) -> None:
+    member, stays = [await app.register(f"{fresh}-{n}", "member", org) for n in range(2)]
+    keys = [(await call(each, "POST", "/api/keys", {"name": "k"})).json()["key"] for each in (member, stays)]
+    assert (await call(owner, "DELETE", f"/api/users/{member.id}")).status_code == 200
+    query(app.postgres, "INSERT INTO memberships VALUES (%s, %s, 'member')", org, member.id)
+    app.services.doorkeeper.forget()
+    async with app.client() as http:
+        answers = [await http.get("/v1/models", headers={"authorization": f"Bearer {key}"}) for key in keys]
+    assert [answer.status_code for answer in answers] == [401, 200]
+
+
+async def test_a_role_stays_while_an_invitation_gives_it(app: Application, owner: Person, fresh: str, org: str) -> None:
+    async def register(name: str, token: str) -> int:
+        async with app.client() as http:
+            body = {"email": f"{fresh}-{name}@example.com", "password": PASSWORD, "invitation": token}
+            return (await http.post("/api/auth/register", json=body)).status_code
+
+    assert (await call(owner, "PUT", "/api/roles/weak", {"permissions": ["models:read"]})).status_code == 200
+    first, second = [(await call(owner, "POST", "/api/invitations", {"role": "weak"})).json() for _ in range(2)]
+    assert (await call(owner, "DELETE", "/api/roles/weak")).status_code == 409
+    assert "weak" in {role["id"] for role in (await call(owner, "GET", "/api/roles")).json()["data"]}
+    query(app.postgres, "DELETE FROM roles WHERE organization_id = %s", org)
+    assert await register("early", first["token"]) == 400
+    assert (await call(owner, "PUT", "/api/roles/weak", {"permissions": ["models:read"]})).status_code == 200
+    assert await register("right", first["token"]) == 201
+    query(app.postgres, "DELETE FROM memberships WHERE organization_id = %s AND role = 'weak'", org)
+    assert (await call(owner, "DELETE", "/api/roles/weak")).status_code == 409
+    assert (await call(owner, "DELETE", f"/api/invitations/{second['id']}")).status_code == 200
+    assert (await call(owner, "DELETE", "/api/roles/weak")).status_code == 200

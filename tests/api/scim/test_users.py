@@ -263,3 +263,23 @@ async def test_two_directories_do_not_see_each_other(app: Application, directory
     assert made["id"] != twin["id"]
     assert (await second.call("GET", f"/Users/{made['id']}")).status_code == 404
     assert [each["id"] for each in await second.listed("/Users", filter='userName eq "SHARED-name"')] == [twin["id"]]
+
+
+async def test_who_comes_back_has_no_old_keys(directory: Directory, fresh: str) -> None:
+    member = await directory.app.register(f"{fresh}-again", "member", directory.owner.organization_id)
+    key = (await member.http.post("/api/keys", json={"name": "k"}, headers=member.headers)).json()["key"]
+    assert (await directory.call("DELETE", f"/Users/{member.id}")).status_code == 204
+    back = await directory.made("/Users", {"schemas": [], "userName": member.email, "active": True})
+    assert (back["id"], back["active"]) == (member.id, True)
+    answer = await member.http.get("/v1/models", headers={"authorization": f"Bearer {key}"})
+    assert answer.status_code == 401
+
+
+async def test_who_is_renamed_and_sent_away_at_once_leaves(directory: Directory, fresh: str) -> None:
+    member = await directory.app.register(f"{fresh}-both", "member", directory.owner.organization_id)
+    query(directory.app.postgres, "INSERT INTO memberships VALUES ('default', %s, 'member')", member.id)
+    answer = await directory.patch(
+        f"/Users/{member.id}", {"op": "replace", "value": {"active": False, "displayName": "Another"}}
+    )
+    assert (answer.status_code, answer.json().get("active")) == (200, False)
+    assert (await directory.call("GET", f"/Users/{member.id}")).status_code == 404
