@@ -240,7 +240,7 @@ async def sweep(session: AsyncSession) -> None:
     """Remove what is good for minutes or a day only."""
     for statement in (
         "DELETE FROM ceremonies WHERE expires_at < now()",
-        "DELETE FROM throttles WHERE window_started_at < now() - interval '1 day'",
+        "DELETE FROM throttles WHERE window_ends_at < now() AND (blocked_until IS NULL OR blocked_until < now())",
         "DELETE FROM refresh_tokens t USING sessions s WHERE s.id = t.session_id AND t.number < s.renewals - 1"
         " AND t.created_at < now() - interval '1 day'",
         "DELETE FROM idempotency_keys WHERE created_at < now() - interval '25 hours'",

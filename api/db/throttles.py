@@ -1,4 +1,4 @@
-"""Queries on counts of failed guesses. A key is a digest: it names nobody."""
+"""Queries on counts of failed guesses, and of what strangers begin. A key is a digest: it names nobody."""
 
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -6,13 +6,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.db.tables import Throttle
 
 _FAILED = """
-    INSERT INTO throttles AS t (key, count, window_started_at) VALUES (:key, 1, now())
+    INSERT INTO throttles AS t (key, count, window_ends_at) VALUES (:key, 1, now() + make_interval(secs => :window))
     ON CONFLICT (key) DO UPDATE SET
-        count = CASE WHEN t.window_started_at < now() - make_interval(secs => :window) THEN 1 ELSE t.count + 1 END,
-        window_started_at = CASE WHEN t.window_started_at < now() - make_interval(secs => :window)
-            THEN now() ELSE t.window_started_at END,
-        blocked_until = CASE WHEN t.count + 1 >= :allowed
-            AND t.window_started_at >= now() - make_interval(secs => :window)
+        count = CASE WHEN t.window_ends_at < now() THEN 1 ELSE t.count + 1 END,
+        window_ends_at = CASE WHEN t.window_ends_at < now()
+            THEN now() + make_interval(secs => :window) ELSE t.window_ends_at END,
+        blocked_until = CASE WHEN t.count + 1 >= :allowed AND t.window_ends_at >= now()
             THEN now() + make_interval(secs => least(:longest, 2 ^ least(t.count + 1 - :allowed, 20)))
             ELSE t.blocked_until END
     """

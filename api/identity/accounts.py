@@ -16,13 +16,19 @@ from api.identity.people import checked_email, scope_of
 from api.identity.registration import Rule
 from api.identity.secrets import digest_of, new_secret
 from api.identity.sessions import Sessions, SignedIn
-from api.identity.throttle import Throttle
+from api.identity.throttle import Guessing, Throttle, network_of
 from api.identity.two_factor.codes import Codes
 from api.ids import new_id
-from api.scope import Scope
-from configs.errors import BadRequest, Unauthorized
+from api.scope import INSTALLATION, Scope
+from configs.errors import BadRequest, Conflict, Unauthorized
 
 WRONG = "The e-mail address or the password is wrong."
+HAS_ACCOUNT = (
+    "An account with this e-mail address exists already: sign in, or reset its password. "
+    "An invitation is then accepted at POST /api/invitations/accept."
+)
+NOBODY = "nobody"
+"""Who was refused with an address that no account has."""
 VERIFY, RESET = "verify_email", "reset_password"
 LIVES_S = {FIRST_ADMIN: 7 * 86400.0, VERIFY: 86400.0, RESET: 3600.0}
 
@@ -53,11 +59,16 @@ class Accounts:
             Forbidden: nobody, or only invited people, may register here.
             Conflict: the address has an account.
             BadRequest: the address is none, or the link is used or over.
+            Overloaded: too many came from there.
         """
         email = checked_email(newcomer.email or "")
         newcomer = replace(newcomer, email=email)
         place = await place_of(self._database, newcomer, rule)
-        password_hash, user_id = await self._hasher.hash(password), new_id("user")
+        await self._throttle.take(Guessing.REGISTRATION, context.address)
+        async with self._database.unit() as unit:  # before the hash: only who gets an account is worth one
+            if await logins.find(unit, "email", email) is not None:
+                raise Conflict(HAS_ACCOUNT, param="email")
+        password_hash, user_id = await self._hasher.hash(password, network_of(context.address)), new_id("user")
         proven = place.proves_email
         async with self._database.unit(Scope(place.organization_id, user_id)) as unit:
             await settle(unit, context, newcomer, place, user_id, password_hash=password_hash, email_verified=proven)
@@ -100,7 +111,8 @@ class Accounts:
         await self._throttle.check(account, context.address)
         async with self._database.unit() as unit:
             person = await logins.find(unit, "email", account)
-        verdict = await self._hasher.verify(password, person["password_hash"] if person is not None else None)
+        stored = person["password_hash"] if person is not None else None
+        verdict = await self._hasher.verify(password, stored, network_of(context.address))
         if person is None or not verdict.ok or person["status"] != "active":
             await self._refused(context, account, person)
             raise Unauthorized(WRONG)
@@ -133,7 +145,7 @@ class Accounts:
         principal = context.principal
         assert principal is not None
         assert principal.user_id is not None
-        password_hash = await self._hasher.hash(new)
+        password_hash = await self._hasher.hash(new, network_of(context.address))
         async with self._database.unit(principal.scope) as unit:
             await self._set_password(unit, principal.user_id, password_hash, but=principal.session_id)
             await record(unit, context, "user.password", target=principal.user_id)
@@ -160,7 +172,7 @@ class Accounts:
             BadRequest: the link is used or over.
         """
         person = await self._of_link(RESET, token)
-        password_hash = await self._hasher.hash(new)
+        password_hash = await self._hasher.hash(new, network_of(context.address))
         scope = scope_of(person)
         async with self._database.unit(scope) as unit:
             if not await accounts.use_token(unit, digest_of(token), RESET):
@@ -205,18 +217,18 @@ class Accounts:
         return await link_of(unit, VERIFY, user_id, email) if self._mailer is not None else None
 
     async def _refused(self, context: Context, account: str, person: dict[str, Any] | None) -> None:
+        """Count it and write it down, with the same work whether somebody has that address or not."""
         await self._throttle.failed(account, context.address)
-        if person is not None:
-            scope = scope_of(person)
-            async with self._database.unit(scope) as unit:
-                await record(
-                    unit,
-                    context,
-                    "session.begin",
-                    organization_id=scope.organization_id,
-                    actor=scope.user_id,
-                    outcome="refused",
-                )
+        scope = scope_of(person) if person is not None else INSTALLATION
+        async with self._database.unit(scope) as unit:
+            await record(
+                unit,
+                context,
+                "session.begin",
+                organization_id=scope.organization_id,
+                actor=scope.user_id or NOBODY,
+                outcome="refused",
+            )
 
 
 async def link_of(unit: Unit, purpose: str, user_id: str, email: str) -> str:

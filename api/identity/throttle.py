@@ -1,12 +1,16 @@
 """Guesses at passwords and codes: counted per account and per address, answered later and later, never locked for good.
 
+What strangers may begin is counted by address too: it costs a hash, or a row, before anybody is known.
+
 An account that somebody else guesses at keeps its sessions and keys: only signing in anew waits, 15 minutes at most.
 """
 
+import asyncio
 import hashlib
 import ipaddress
 from dataclasses import dataclass
 from enum import Enum
+from weakref import WeakValueDictionary
 
 from api.db import throttles
 from api.db.session import Database
@@ -25,15 +29,21 @@ class Limit:
     allowed: int
     window_s: float = WINDOW_S
     longest_s: float = LONGEST_S
+    of_address: bool = False
+    """It counts what comes from an address, not what is aimed at an account."""
+    said: str = "Too many failed attempts; wait before the next."
 
 
 class Guessing(Enum):
-    """At what is guessed, or from where."""
+    """What is counted: guesses by their aim or by where they come from, and what strangers begin."""
 
     ACCOUNT = Limit("account", 10)
-    ADDRESS = Limit("address", 100)
-    CODE = Limit("code", 10, window_s=30 * 86400.0, longest_s=3600.0)
+    ADDRESS = Limit("address", 100, of_address=True)
+    CODE = Limit("code", 10, 30 * 86400.0, 3600.0, said="Too many wrong codes; wait before the next.")
     """Six digits are few, and who guesses at them knows the password: only a right one ends the count."""
+    REGISTRATION = Limit("registration", 100, of_address=True, said="Too many accounts at once; wait before the next.")
+    CEREMONY = Limit("ceremony", 300, of_address=True, said="Too many sign-ins begun; wait before the next.")
+    """A sign-in with a passkey or a provider that was begun: a row until it is over."""
 
 
 class Throttle:
@@ -41,6 +51,7 @@ class Throttle:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._waiting: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     async def check(self, account: str, address: str) -> None:
         """Let a guess pass.
@@ -52,7 +63,7 @@ class Throttle:
         async with self._database.unit() as session:
             left_s = await throttles.blocked_s(session, keys)
         if left_s > 0:
-            raise Overloaded("Too many failed attempts; wait before the next.", retry_after_s=left_s)
+            raise Overloaded(Guessing.ACCOUNT.value.said, retry_after_s=left_s)
 
     async def failed(self, account: str, address: str) -> None:
         """Count a wrong guess."""
@@ -73,14 +84,23 @@ class Throttle:
             Overloaded: there were too many.
         """
         await self.check(account, address)
-        key, limit = key_of(Guessing.CODE, account), Guessing.CODE.value
-        async with self._database.unit() as session:
+        await self.take(Guessing.CODE, account)
+
+    async def take(self, guessing: Guessing, value: str) -> None:
+        """Let one of these pass, and count it before it happens: of many at once, no more get through.
+
+        Raises:
+            Overloaded: there were too many.
+        """
+        key, limit = key_of(guessing, value), guessing.value
+        waiting = self._waiting.setdefault(key, asyncio.Lock())
+        async with waiting, self._database.unit() as session:  # so a flood of one address holds one connection
             taken = await throttles.take(
                 session, key, allowed=limit.allowed, window_s=limit.window_s, longest_s=limit.longest_s
             )
             left_s = 0.0 if taken else await throttles.blocked_s(session, [key])
         if not taken:
-            raise Overloaded("Too many wrong codes; wait before the next.", retry_after_s=max(left_s, 1.0))
+            raise Overloaded(limit.said, retry_after_s=max(left_s, 1.0))
 
     async def code_succeeded(self, account: str) -> None:
         """A code was right, after a password or in a session: forget all failures of the account."""
@@ -96,7 +116,7 @@ class Throttle:
 
 def key_of(guessing: Guessing, value: str) -> bytes:
     """A digest, so that the table names nobody. IPv6 counts by its /64, which one subscriber has whole."""
-    if guessing is Guessing.ADDRESS:
+    if guessing.value.of_address:
         value = network_of(value)
     return hashlib.sha256(f"{guessing.value.name}\0{value}".encode()).digest()
 

@@ -50,7 +50,7 @@ _table(
     fact="name created_at last_used_at",
 )
 _table("ceremonies", secret="digest payload", none="kind created_at expires_at")  # noqa: S106
-_table("throttles", secret="key", none="count window_started_at blocked_until")  # noqa: S106
+_table("throttles", secret="key", none="count window_ends_at blocked_until")  # noqa: S106
 _table("roles", id="organization_id", none="name permissions created_at")
 _table("memberships", id="organization_id user_id", fact="role created_at")
 _table("former_members", id="organization_id user_id", fact="role left_at")
@@ -116,7 +116,7 @@ NOT_EXPORTED = {
     "totp_secrets": "whether there is one stands with the user; the secret itself would weaken it",
     "recovery_codes": "digests",
     "ceremonies": "sign-ins of the last minutes",
-    "throttles": "digests, for minutes",
+    "throttles": "digests, for 30 days at most",
     "roles": "the organization's",
     "invitations": "the organization's",
     "teams": "the organization's, named in the memberships",

@@ -16,6 +16,7 @@ from api.identity import registration
 from api.identity.ceremony_book import LIFETIME_S, Wish, new_binding
 from api.identity.provider_sign_in import CameBack, Visitor
 from api.identity.secrets import digest_of
+from api.identity.throttle import Guessing
 from api.pages import whole
 from api.policy import guarded_router, public
 from api.routes.auth import Id, Secret, agent_of, signed_in
@@ -64,6 +65,7 @@ async def list_providers(request: Request) -> Response:
 @public
 async def go(request: Request, provider: Provider) -> Response:
     """Send the browser to the provider."""
+    await services_of(request).throttle.take(Guessing.CEREMONY, context_of(request.scope).address)
     url, binding = await begin(request, provider, Wish())
     response = RedirectResponse(url, 302)
     set_binding(response, request.scope, binding, LIFETIME_S)
@@ -76,6 +78,7 @@ async def go_invited(request: Request, provider: Provider) -> Response:
     """The same for a page's script, which may bring an invitation: the address to send the browser to."""
     context = context_of(request.scope)
     asked = read(BeginRequest, context) if context.body else BeginRequest()
+    await services_of(request).throttle.take(Guessing.CEREMONY, context.address)
     proof = digest_of(asked.invitation).hex() if asked.invitation is not None else None
     return await going(request, provider, Wish(proof=proof, accepts=dict(asked.accepts or {})))
 

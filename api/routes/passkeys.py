@@ -13,6 +13,7 @@ from api.answers import json_answer
 from api.context import Context, context_of
 from api.db import two_factor
 from api.documents import takes
+from api.identity.throttle import Guessing
 from api.pages import whole
 from api.policy import guarded_router, public, requires
 from api.principal import Permission
@@ -99,6 +100,7 @@ async def ask_to_sign_in(request: Request) -> Response:
     context = context_of(request.scope)
     if context.body:
         read(AskRequest, context)
+    await services_of(request).throttle.take(Guessing.CEREMONY, context.address)
     return json_answer(await services_of(request).passkeys.ask_to_sign_in(_host(request)))
 
 

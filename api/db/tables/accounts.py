@@ -156,11 +156,11 @@ class Ceremony(Base):
 
 
 class Throttle(Base):
-    """Failed guesses at one account or from one address; the key is a digest."""
+    """Failed guesses at one account, or what one address began; the key is a digest."""
 
     __tablename__ = "throttles"
 
     key: Mapped[bytes] = mapped_column(primary_key=True)
     count: Mapped[int]
-    window_started_at: Mapped[datetime] = mapped_column(index=True)
+    window_ends_at: Mapped[datetime] = mapped_column(index=True)
     blocked_until: Mapped[datetime | None]

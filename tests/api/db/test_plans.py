@@ -46,7 +46,7 @@ INSERT INTO one_time_tokens (digest, purpose, user_id, expires_at)
 INSERT INTO invitations (id, digest, organization_id, role, expires_at)
     SELECT 'inv_' || n, sha256(n::text::bytea), 'org_' || (n % 1000 + 1), 'member', now() + interval '1 day'
     FROM generate_series(1, :rows) n;
-INSERT INTO throttles (key, count, window_started_at) SELECT sha256(n::text::bytea), 1, now()
+INSERT INTO throttles (key, count, window_ends_at) SELECT sha256(n::text::bytea), 1, now()
     FROM generate_series(1, :rows) n;
 """
 

@@ -119,6 +119,18 @@ async def test_the_queue_is_bounded(hasher: Hasher, monkeypatch: pytest.MonkeyPa
     assert sum(isinstance(result, Overloaded) for result in results) == 2
 
 
+async def test_one_address_holds_no_more_than_its_share_of_the_queue(hasher: Hasher) -> None:
+    flood = [asyncio.create_task(hasher.hash("x", "10.0.0.1")) for _ in range(40)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    others = [asyncio.create_task(hasher.hash("x", f"10.0.1.{n}")) for n in range(3)]
+    assert {made[:10] for made in await asyncio.gather(*others)} == {"$argon2id$"}
+    assert sum(not task.done() for task in flood) >= module.MAX_OF_ONE - 5, "others need not wait for all of the flood"
+    results = await asyncio.gather(*flood, return_exceptions=True)
+    assert sum(isinstance(result, Overloaded) for result in results) == 40 - module.MAX_OF_ONE
+    assert await hasher.hash("x", "10.0.0.1")
+
+
 def test_nobodys_hash_costs_what_todays_cost() -> None:
     assert not Argon2Hasher().check_needs_rehash(NOBODYS)
     assert Argon2Hasher.identify(NOBODYS)

@@ -63,11 +63,11 @@ CREATE TABLE master_keys (
 CREATE TABLE throttles (
     key BYTEA NOT NULL,
     count INTEGER NOT NULL,
-    window_started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    window_ends_at TIMESTAMP WITH TIME ZONE NOT NULL,
     blocked_until TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_throttles PRIMARY KEY (key)
 );
-CREATE INDEX ix_throttles_window_started_at ON throttles (window_started_at);
+CREATE INDEX ix_throttles_window_ends_at ON throttles (window_ends_at);
 CREATE TABLE users (
     id TEXT NOT NULL,
     email TEXT,
