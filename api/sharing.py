@@ -8,6 +8,7 @@ much there is, a try that was cut short is finished by the next one.
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from api.audit.record import record
 from api.conversations import Conversations
 from api.db.session import Database
 from api.db.sharing import StillShared, one_shared
@@ -40,4 +41,7 @@ async def _end(database: Database, conversations: Conversations, maker: Scope, t
             row = await one_shared(unit, maker.user_id, team_id)
             if row is None:
                 return
+            team = row.team_id
             await conversations.share(unit, row, None)
+            own = {"organization_id": maker.organization_id, "target": row.id}
+            await record(unit, None, "conversation.unshare", **own, team=team, by="leaving")

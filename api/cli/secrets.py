@@ -12,7 +12,7 @@ from api.cli.installation import Installation
 from api.cli.options import AsJson, Config, DataDir, application
 from api.cli.output import listing, print_json
 from configs.cluster import Cluster
-from configs.errors import BadRequest
+from configs.errors import BadRequest, MantaError
 from configs.keyring import Keyring
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def rotate(
         raise BadRequest("--resume goes with neither --retire nor --tokens")
     installation = Installation(config, data_dir)
     if tokens:
-        _rotate_tokens(token_keys(installation), retire, as_json=as_json)
+        ring = token_keys(installation)
+        _rotate_tokens(ring, retire, as_json=as_json)
+        _note(installation, ring, "secret.rotate" if retire is None else "secret.retire", retire)
         return
     stored = _stored(installation)
     walk = stored.turn(fresh=retire is None and not resume, retire=retire)
@@ -98,6 +100,14 @@ def _rotate_tokens(ring: Keyring, retire: str | None, *, as_json: bool) -> None:
     print_json({"active": ring.active.id, "ids": list(ring.ids)}) if as_json else typer.echo(
         f"Access tokens are signed with {ring.active.id}; good are those of {', '.join(ring.ids)}."
     )
+
+
+def _note(installation: Installation, ring: Keyring, action: str, retired: str | None) -> None:
+    """After the act, which a leak makes urgent: it does not wait for the database."""
+    try:
+        _stored(installation).noted(action, retired or ring.active.id)
+    except MantaError as error:
+        typer.echo(f"It is done, and the audit log does not say so: {error.message}", err=True)
 
 
 def state(key_id: str, ids: tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from api.cli.installation import Installation
-from api.cli.stored import database_at_any_time
+from api.cli.stored import database_at_any_time, logged
 from api.db.session import Database
 from api.vault import masters
 from configs.errors import ConfigurationError
@@ -49,11 +49,25 @@ class StoredSecrets:
             if fresh and self.keyring.is_file:
                 self.keyring.rotated()
             walk = await masters.rewrap(database.unit, self.keyring)
-            if retire is not None:
+            if retire is None:
+                async with database.unit() as session:
+                    await logged(session, "secret.rotate", self.keyring.active.id, ring="master", wrapped=walk.done)
+            else:
                 await masters.retire(database.unit, self.keyring, retire)
+                async with database.unit() as session:
+                    await logged(session, "secret.retire", retire, ring="master")
             return walk
 
         return self._work(work)
+
+    def noted(self, action: str, key_id: str) -> None:
+        """Tell the audit log what was done to the keys for tokens. Errors as `listed`."""
+
+        async def work(database: Database) -> None:
+            async with database.unit() as session:
+                await logged(session, action, key_id, ring="tokens")
+
+        self._work(work)
 
     def _work(self, work: Callable[[Database], Awaitable[Result]]) -> Result:
         if not self._database.exists():

@@ -184,19 +184,23 @@ class Accounts:
             await notify(unit, logins.CHANNEL)
         await self._throttle.succeeded(person["email"])
 
-    async def verify_email(self, token: str) -> None:
+    async def verify_email(self, context: Context, token: str) -> None:
         """Confirm an address by a link.
 
         Raises:
             BadRequest: the link is used or over, or the address has changed since.
         """
         person = await self._of_link(VERIFY, token)
-        async with self._database.unit(scope_of(person)) as unit:
+        scope = scope_of(person)
+        async with self._database.unit(scope) as unit:
             if not await accounts.use_token(unit, digest_of(token), VERIFY):
                 raise BadRequest(BAD_LINK, param="token")
             user = await accounts.get(unit, person["user_id"])
             assert user is not None
             await accounts.change(unit, user.id, email_verified_at=user.updated_at)
+            await record(
+                unit, context, "user.verify", organization_id=scope.organization_id, actor=user.id, target=user.id
+            )
 
     async def _set_password(self, unit: Unit, user_id: str, password_hash: str, but: str | None = None) -> None:
         await accounts.change(unit, user_id, password_hash=password_hash)

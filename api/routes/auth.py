@@ -6,6 +6,7 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from api.answers import json_answer
+from api.audit.record import record
 from api.context import context_of
 from api.cookies import refresh_of, set_refresh
 from api.db import accounts as account_queries
@@ -173,10 +174,12 @@ async def me(request: Request) -> Response:
 @requires(Permission.ACCOUNT)
 async def change_me(request: Request) -> Response:
     """Change the profile."""
-    principal, asked = caller(request), read(ProfileRequest, context_of(request.scope))
+    principal, context = caller(request), context_of(request.scope)
+    asked = read(ProfileRequest, context)
     assert principal.user_id is not None
     async with services_of(request).database.unit(principal.scope) as unit:
         await account_queries.change(unit, principal.user_id, name=asked.name)
+        await record(unit, context, "user.change", target=principal.user_id, attributes=["name"])
     return await me(request)
 
 
@@ -244,7 +247,8 @@ async def reset_password(request: Request) -> Response:
 @public
 async def verify_email(request: Request) -> Response:
     """Confirm an address by the link."""
-    await services_of(request).accounts.verify_email(read(LinkRequest, context_of(request.scope)).token)
+    context = context_of(request.scope)
+    await services_of(request).accounts.verify_email(context, read(LinkRequest, context).token)
     return json_answer({"verified": True})
 
 

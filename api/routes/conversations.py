@@ -6,6 +6,7 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from api.answers import json_answer
+from api.audit.record import record
 from api.context import context_of
 from api.conversations import NewMessage, check_version, require_person
 from api.db import conversations as queries
@@ -99,13 +100,16 @@ async def create_conversation(request: Request) -> Response:
     """Begin one."""
     principal, services = caller(request), services_of(request)
     require_person(principal.scope)
-    asked = read(ConversationRequest, context_of(request.scope))
+    context = context_of(request.scope)
+    asked = read(ConversationRequest, context)
 
     async def effect(unit: Unit) -> dict[str, Any]:
         await _check_places(unit, principal, asked.team_id, asked.project_id)
         row = await services.conversations.create(
             unit, principal.scope, asked.title, team_id=asked.team_id, project_id=asked.project_id
         )
+        if row.team_id is not None:
+            await record(unit, context, "conversation.share", target=row.id, team=row.team_id)
         return await services.conversations.told(unit, row)
 
     return await once(request, effect)
@@ -127,7 +131,8 @@ async def get_conversation(request: Request, conversation_id: str) -> Response:
 async def change_conversation(request: Request, conversation_id: str) -> Response:
     """Change its title, its places or where it stands."""
     principal, services = caller(request), services_of(request)
-    asked = read(ChangeConversationRequest, context_of(request.scope))
+    context = context_of(request.scope)
+    asked = read(ChangeConversationRequest, context)
     given = asked.model_fields_set
     async with services.database.unit(principal.scope) as unit:
         row = await _found(unit, conversation_id, for_update=True)
@@ -136,7 +141,12 @@ async def change_conversation(request: Request, conversation_id: str) -> Respons
             _require_owner(row, principal)
         await _check_places(unit, principal, asked.team_id, asked.project_id)
         if "team_id" in given and asked.team_id != row.team_id:
+            before = row.team_id
             await services.conversations.share(unit, row, asked.team_id)
+            if before is not None:
+                await record(unit, context, "conversation.unshare", target=row.id, team=before)
+            if asked.team_id is not None:
+                await record(unit, context, "conversation.share", target=row.id, team=asked.team_id)
             row = await _found(unit, conversation_id)
         values = await _changes(request, unit, row, asked)
         return json_answer(await services.conversations.told(unit, await queries.change(unit, row.id, **values)))

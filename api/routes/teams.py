@@ -72,10 +72,12 @@ async def add_team(request: Request) -> Response:
 @requires(Permission.TEAMS_WRITE)
 async def rename_team(request: Request, team_id: str) -> Response:
     """Another name."""
-    principal, asked = caller(request), read(TeamRequest, context_of(request.scope))
+    principal, context = caller(request), context_of(request.scope)
+    asked = read(TeamRequest, context)
     async with services_of(request).database.unit(principal.scope) as unit:
         if not await team_queries.rename(unit, principal.organization_id, team_id, asked.name):
             raise NotFound(NO_TEAM, param="team_id")
+        await record(unit, context, "team.change", target=team_id, attributes=["name"])
     return json_answer({"id": team_id, "object": "team", "name": asked.name})
 
 
@@ -154,12 +156,14 @@ async def list_projects(request: Request) -> Response:
 @requires(Permission.TEAMS_WRITE)
 async def add_project(request: Request) -> Response:
     """Make a project."""
-    principal, asked = caller(request), read(ProjectRequest, context_of(request.scope))
+    principal, context = caller(request), context_of(request.scope)
+    asked = read(ProjectRequest, context)
 
     async def effect(unit: Unit) -> dict[str, Any]:
         if asked.team_id is not None and await team_queries.get(unit, principal.organization_id, asked.team_id) is None:
             raise NotFound(NO_TEAM, param="team_id")
         row = await team_queries.add_project(unit, principal.organization_id, new_id("proj"), asked.name, asked.team_id)
+        await record(unit, context, "project.create", target=row.id)
         return team_queries.project_as_json(row)
 
     return await once(request, effect)
@@ -169,10 +173,12 @@ async def add_project(request: Request) -> Response:
 @requires(Permission.TEAMS_WRITE)
 async def rename_project(request: Request, project_id: str) -> Response:
     """Another name."""
-    principal, asked = caller(request), read(TeamRequest, context_of(request.scope))
+    principal, context = caller(request), context_of(request.scope)
+    asked = read(TeamRequest, context)
     async with services_of(request).database.unit(principal.scope) as unit:
         if not await team_queries.rename_project(unit, principal.organization_id, project_id, asked.name):
             raise NotFound(NO_PROJECT, param="project_id")
+        await record(unit, context, "project.change", target=project_id, attributes=["name"])
     return json_answer({"id": project_id, "object": "project", "name": asked.name})
 
 
@@ -180,8 +186,9 @@ async def rename_project(request: Request, project_id: str) -> Response:
 @requires(Permission.TEAMS_WRITE)
 async def remove_project(request: Request, project_id: str) -> Response:
     """Remove a project; what was sorted by it stays."""
-    principal = caller(request)
+    principal, context = caller(request), context_of(request.scope)
     async with services_of(request).database.unit(principal.scope) as unit:
         if not await team_queries.remove_project(unit, principal.organization_id, project_id):
             raise NotFound(NO_PROJECT, param="project_id")
+        await record(unit, context, "project.remove", target=project_id)
     return json_answer({"id": project_id, "object": "project", "deleted": True})

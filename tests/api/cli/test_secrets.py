@@ -23,6 +23,7 @@ from configs.keyring import Keyring
 from configs.postgres import EmbeddedPostgres
 from configs.specs import Configuration
 from tests.fixtures.data_dirs import open_folder
+from tests.fixtures.database import query
 
 OWNERS = [Owner("user", f"user_{number}", "default") for number in range(3)]
 
@@ -132,6 +133,25 @@ def test_token_keys_keep_two_alive(running: EmbeddedPostgres, layout: Layout) ->
     assert list(ring.ids) == [third, second]
     assert told(layout, "rotate", "--tokens", "--retire", str(second))["ids"] == [third]
     assert "active" in secrets(layout, "list", "--tokens").stdout
+    made = [("secret.rotate", second), ("secret.rotate", third), ("secret.retire", second)]
+    assert recorded(running, "tokens")[-3:] == made
+
+
+def test_master_keys_stand_in_the_audit_log(running: EmbeddedPostgres, layout: Layout) -> None:
+    before = Keyring.read(layout.master_keys).active.id
+    after = told(layout, "rotate")["active"]
+    assert told(layout, "rotate", "--retire", before)["retired"] == before
+    assert recorded(running, "master")[-2:] == [("secret.rotate", after), ("secret.retire", before)]
+
+
+def recorded(server: EmbeddedPostgres, ring: str) -> list[tuple[str, str]]:
+    rows = query(
+        server,
+        "SELECT action, target FROM audit_log WHERE action LIKE 'secret.%%' AND details::json->>'ring' = %s"
+        " AND details::json->>'by' = 'command' ORDER BY seq",
+        ring,
+    )
+    return [(action, target) for action, target in rows]
 
 
 def test_no_key_is_printed(running: EmbeddedPostgres, layout: Layout) -> None:

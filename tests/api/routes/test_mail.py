@@ -7,6 +7,7 @@ import pytest
 
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.application import PASSWORD, Application, application
+from tests.fixtures.database import query
 from tests.fixtures.mailboxes import Mailboxes, mailboxes
 
 TOKEN = re.compile(r"/welcome#(\w+)=(\S+)")
@@ -39,6 +40,9 @@ async def test_an_address_is_confirmed_once(mailing: Application, boxes: Mailbox
     assert (boxes.mails[-1]["to"], purpose) == (person.email, "verify_email")
     answers = [await person.http.post("/api/auth/verify-email", json={"token": token}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 400]
+    acts = query(mailing.postgres, "SELECT action FROM audit_log WHERE target = %s AND action = 'user.verify'",
+                 person.id)  # fmt: skip
+    assert acts == [("user.verify",)]
 
 
 async def test_a_new_password_by_mail(mailing: Application, boxes: Mailboxes, fresh: str) -> None:

@@ -190,3 +190,30 @@ def _fill(app: Application, owner: Person, conversation: str, root: str) -> None
                 content = sealed(kept, "messages", row_id, "content", owner.organization_id, {"content": f"{seq}"})
                 place = (owner.organization_id, conversation, root, seq, seq - 2)
                 copy.write_row((row_id, *place, "user", key_id, content))
+
+
+def acts(app: Application, target: str) -> list[tuple[str, str]]:
+    statement = "SELECT action, actor FROM audit_log WHERE target = %s ORDER BY organization_id, seq"
+    return [(action, actor) for action, actor in query(app.postgres, statement, target)]
+
+
+async def test_sharing_and_names_stand_in_the_audit_log(app: Application, fresh: str) -> None:
+    owner = await app.register(fresh, "owner", f"org_{fresh}")
+    team = await team_of(owner, owner)
+    conversation = (await begun(owner, SECRET, team_id=team))["id"]
+    path = f"/api/conversations/{conversation}"
+    await call(owner, "PATCH", path, {"version": 1, "team_id": None})
+    version = (await call(owner, "GET", path)).json()["version"]
+    assert (await call(owner, "PATCH", path, {"version": version, "team_id": team})).status_code == 200
+    project = (await call(owner, "POST", "/api/projects", {"name": "p"})).json()["id"]
+    await call(owner, "PATCH", f"/api/projects/{project}", {"name": "q"})
+    await call(owner, "DELETE", f"/api/projects/{project}")
+    await call(owner, "PATCH", f"/api/teams/{team}", {"name": "renamed"})
+    await call(owner, "DELETE", f"/api/teams/{team}")
+    await call(owner, "PATCH", "/api/auth/me", {"name": SECRET})
+    shares = [("conversation.share", owner.id), ("conversation.unshare", owner.id)]
+    assert acts(app, conversation) == [*shares, shares[0], ("conversation.unshare", "system")]
+    assert [act for act, _ in acts(app, project)] == ["project.create", "project.change", "project.remove"]
+    assert [act for act, _ in acts(app, team)] == ["team.create", "team.change", "team.remove"]
+    assert ("user.change", owner.id) in acts(app, owner.id)
+    assert query(app.postgres, "SELECT 1 FROM audit_log WHERE details LIKE %s", f"%{SECRET}%") == []
