@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from api import readiness
 from api.db import replica as module
+from configs.errors import Unavailable
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.application import Application, Person, application
 from tests.fixtures.data_dirs import quick
@@ -33,7 +35,12 @@ def replica(primary: EmbeddedPostgres) -> Iterator[Replica]:
 async def app(
     primary: EmbeddedPostgres, replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Application]:
-    """Patient, so that a busy machine reads from the replica too."""
+    """Patient, so that a busy machine reads from the replica too. Ray does not run."""
+
+    async def nobody(*_: object, **__: object) -> bytes:
+        raise Unavailable("Ray does not run here.")
+
+    monkeypatch.setattr(readiness, "call", nobody)
     for name in ("CATCH_UP_S", "OPEN_S"):
         monkeypatch.setattr(module, name, 30.0)
     async with application(primary, read_url=replica.url) as made:
