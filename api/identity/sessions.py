@@ -134,7 +134,7 @@ class Sessions:
         memberships = {each["organization_id"] for each in person["memberships"]}
         if (wanted or now) in memberships:
             return wanted or now
-        if (wanted or now) == DEFAULT_ORGANIZATION:
+        if (wanted or now) == DEFAULT_ORGANIZATION and (wanted is None or not memberships):
             return scope_of(person).organization_id
         raise Unauthorized(OVER)
 

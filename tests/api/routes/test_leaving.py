@@ -130,6 +130,11 @@ async def test_who_joined_another_organization_is_out_of_reach(
     root = await app.register(f"{fresh}-root", "owner")
     for former in (owner, root):
         assert (await call(former, "POST", f"/api/users/{left.id}/erase")).status_code == 404
+    async with app.client() as http:  # the organization that is asked for, or none
+        again = await http.post("/api/auth/login", json={"email": left.email, "password": PASSWORD})
+        asked = {"organization_id": "default"}
+        refused = await http.post("/api/auth/refresh", json=asked, headers={"origin": app.origin})
+    assert (again.status_code, refused.status_code) == (200, 401)
     renewed = (await left.http.post("/api/auth/refresh", headers={"origin": app.origin})).json()
     assert renewed["organization_id"] == other.organization_id
     headers = {"authorization": f"Bearer {renewed['access_token']}"}
