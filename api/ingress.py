@@ -134,7 +134,10 @@ async def build_services(cluster: Cluster) -> Services:
         vault=vault,
         conversations=Conversations(vault),
         readiness=Readiness(
-            database, cluster.redis_url.get_secret_value(), search=cluster.configuration.search.enabled
+            database,
+            cluster.redis_url.get_secret_value(),
+            search=cluster.configuration.search.enabled,
+            backups_of=cluster.data_dir if cluster.configuration.backup.to is not None else None,
         ),
         **identity_services(cluster, database, vault),
     )

@@ -7,10 +7,12 @@ request.
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import orjson
 
+from api.backup.standing import hindrances
 from api.control.control import APP, DEPLOYMENT
 from api.db import schema
 from api.db.replica import ReplicatedDatabase
@@ -29,11 +31,13 @@ CAN_ANSWER = {"ready", "asleep"}
 class Readiness:
     """Asks the parts; keeps the last known states of the models for when `control` is away."""
 
-    def __init__(self, database: Database, redis_url: str, *, search: bool) -> None:
+    def __init__(self, database: Database, redis_url: str, *, search: bool, backups_of: Path | None = None) -> None:
         self._database = database
         self._valkey = valkey.connect(redis_url)
         self._wanted_schema = schema.wanted()
         self._search = search
+        self._backups_of = backups_of
+        """The data directory, where backups are taken by themselves."""
         self._states: dict[str, Any] = {}
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
@@ -45,7 +49,7 @@ class Readiness:
         ready = postgres == "ready" and some
         models = {name: _open_part(state) for name, state in models.items()}
         parts = {"postgres": postgres, "valkey": cache, "ingress": "ready", "search": search, "models": models}
-        return ready, parts | replica
+        return ready, parts | replica | await asyncio.to_thread(self._backups)
 
     async def states(self) -> dict[str, Any]:
         """How each model stands, as `control` sees it."""
@@ -62,6 +66,13 @@ class Readiness:
         except Unavailable:
             return "unreachable"
         return "ready" if present == self._wanted_schema else "schema behind: run `manta db upgrade`"
+
+    def _backups(self) -> dict[str, str]:
+        """Nothing where none are taken. What stands in their way can name files of this machine."""
+        if self._backups_of is None:
+            return {}
+        told = hindrances(self._backups_of)
+        return {"backups": "hindered: `manta db backups` tells why" if told else "ready"}
 
     async def _replica(self) -> dict[str, str]:
         """Nothing where none is set. Whatever it says, the primary answers."""

@@ -3,7 +3,7 @@
 python -m api.backup.archivist CLUSTER [--embedded]       # the cluster file (`configs.cluster`)
 
 Of the embedded server it ships the log all the time and the files as they change; every `backup.every_s` it takes a
-whole backup. What fails is logged and tried again: nothing of Manta waits for it.
+whole backup. What stands in the way is told (`api.backup.standing`) and tried again: nothing of Manta waits for it.
 """
 
 import logging
@@ -19,9 +19,11 @@ from api.backup.archive import Archive
 from api.backup.shipping import PERIOD_S as PERIOD_OF_LOG_S
 from api.backup.shipping import Shipping
 from api.backup.source import Source
+from api.backup.standing import Standing
 from api.backup.store import Store
 from api.backup.take import take
 from api.backup.target import open_target
+from api.db import replicable
 from api.privacy import ledger
 from configs import telemetry
 from configs.backup_specs import BackupSpec
@@ -43,10 +45,11 @@ FAILED_S = 300.0
 class Archivist:
     """One installation, one target."""
 
-    def __init__(self, store: Store, source: Source, spec: BackupSpec) -> None:
+    def __init__(self, store: Store, source: Source, spec: BackupSpec, standing: Standing | None = None) -> None:
         self._store = store
         self._source = source
         self._spec = spec
+        self._standing = standing or Standing(source.layout.data_dir)
         self._files = 0
         self._erasures = 0
         self._not_before = 0.0
@@ -71,12 +74,20 @@ class Archivist:
         while not self.stop.is_set():
             try:
                 self.archive = shipping.prepare()
-                shipping.run(self.archive, self.stop)
+                shipping.run(self.archive, self.stop, lambda: self._standing.goes_on("log"))
             except MantaError as error:
-                log.warning("the log is not shipped: %s", error.message)
-            except Exception:
+                self._standing.hindered("log", self._why(error))
+            except Exception as error:
                 log.exception("the log is not shipped")
+                self._standing.hindered("log", f"{type(error).__name__}; `manta logs --part archivist` tells more")
             self.stop.wait(RETRY_S)
+
+    def _why(self, error: MantaError) -> str:
+        """What the server itself has against being followed, where that is it."""
+        try:
+            return replicable.hindrance(self._source.server.root_url) or error.message
+        except MantaError:
+            return error.message
 
     def due(self, now: datetime) -> bool:
         """Whether a whole backup is to be taken: there is none yet, none for this archive, or none for too long.
@@ -103,18 +114,24 @@ class Archivist:
         try:
             if time.monotonic() >= self._not_before and self.due(datetime.now(UTC)):
                 take(self._store, self._source, keep=self._spec.keep, say=log.info)
+                self._standing.goes_on("backup")
                 return True
             self._send_erasures()
             self._send_files()
+            if time.monotonic() >= self._not_before:
+                self._standing.goes_on("backup")
         except Conflict as error:
             log.info("%s", error.message)
         except MantaError as error:
-            log.error("no backup: %s", error.message)  # noqa: TRY400  the message says it all
-            self._not_before = time.monotonic() + FAILED_S
-        except Exception:
+            self._failed(error.message)
+        except Exception as error:
             log.exception("no backup")
-            self._not_before = time.monotonic() + FAILED_S
+            self._failed(f"{type(error).__name__}; `manta logs --part archivist` tells more")
         return False
+
+    def _failed(self, why: str) -> None:
+        self._standing.hindered("backup", why)
+        self._not_before = time.monotonic() + FAILED_S
 
     def _send_erasures(self) -> None:
         """Whoever was erased since the last backup is not brought back by it either."""
@@ -135,18 +152,35 @@ class Archivist:
         self._files = now
 
 
+def begun(cluster: Cluster, url: str | None, standing: Standing, stop: threading.Event) -> Archivist | None:
+    """An archivist, as soon as its target and its keyring can be used; None when `stop` came first."""
+    spec = cluster.configuration.backup
+    assert spec.to is not None
+    while not stop.is_set():
+        try:
+            store = Store(open_target(spec.to), cluster.masters())
+            store.keys.look()
+        except MantaError as error:
+            standing.hindered("start", error.message)
+            stop.wait(RETRY_S)
+        else:
+            standing.goes_on("start")
+            return Archivist(store, Source(Layout(cluster.data_dir), url), spec, standing)
+    return None
+
+
 def main() -> None:
     """Run until SIGTERM."""
     cluster = Cluster.read(Path(sys.argv[1]))
     telemetry.begin(cluster.configuration.general_settings.log_level)
-    spec = cluster.configuration.backup
-    assert spec.to is not None
     url = None if EMBEDDED in sys.argv[2:] else cluster.database_url.get_secret_value()
-    store = Store(open_target(spec.to), cluster.masters())
-    archivist = Archivist(store, Source(Layout(cluster.data_dir), url), spec)
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: archivist.stop.set())
-    archivist.run()
+        signal.signal(number, lambda *_: stop.set())
+    archivist = begun(cluster, url, Standing(cluster.data_dir), stop)
+    if archivist is not None:
+        archivist.stop = stop
+        archivist.run()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Callable
 
 from api.backup.archive import Archive
 from api.backup.store import Store
@@ -50,8 +51,8 @@ class Shipping:
                 replication.make_slot(sound[0])
         return sound[0].removeprefix(ARCHIVE_SLOT)
 
-    def run(self, archive_id: str, stop: threading.Event) -> None:
-        """Ship until `stop` is set.
+    def run(self, archive_id: str, stop: threading.Event, goes_on: Callable[[], None] = lambda: None) -> None:
+        """Ship until `stop` is set; `goes_on` is called whenever what came so far lies in the target.
 
         Raises:
             MantaError: the server or the target is away; what was not shipped is still kept, so call it again.
@@ -64,13 +65,21 @@ class Shipping:
                 raise Unavailable(f"the slot {slot} is gone")
             start -= start % SEGMENT_BYTES
             stream = replication.follow(slot, standing, start)
-            _Carrier(Archive(self._store, archive_id), standing, stream, start, self._period_s).run(stop)
+            _Carrier(Archive(self._store, archive_id), standing, stream, start, self._period_s, goes_on).run(stop)
 
 
 class _Carrier:
     """The segment that is being written, and what of it is in the archive already."""
 
-    def __init__(self, archive: Archive, standing: Standing, stream: Log, start: int, period_s: float) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        standing: Standing,
+        stream: Log,
+        start: int,
+        period_s: float,
+        goes_on: Callable[[], None],
+    ) -> None:
         self._archive = archive
         self._timeline = standing.timeline
         self._stream = stream
@@ -79,6 +88,7 @@ class _Carrier:
         self._kept = 0
         self._kept_at = time.monotonic()
         self._period_s = period_s
+        self._goes_on = goes_on
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -113,6 +123,7 @@ class _Carrier:
     def _acknowledge(self) -> None:
         self._kept, self._kept_at = len(self._segment), time.monotonic()
         self._stream.acknowledge(self._start + self._kept)
+        self._goes_on()
 
     @property
     def _file(self) -> str:

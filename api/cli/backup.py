@@ -73,7 +73,12 @@ def backups(
     as_json: AsJson = False,
 ) -> None:
     """List the backups there are, oldest first."""
-    rows = _restorable(Installation(config, data_dir), from_, master_keys, as_json).all()
+    from api.backup.standing import hindrances  # noqa: PLC0415  see below
+
+    installation = Installation(config, data_dir)
+    for sentence in hindrances(installation.layout.data_dir):
+        typer.echo(sentence, err=True)
+    rows = _restorable(installation, from_, master_keys, as_json).all()
     shown = rows if as_json else [row | {"size": size(row["size"])} for row in rows]
     listing(shown, COLUMNS, as_json=as_json, empty="There is no backup yet: `manta db backup --to` takes one.")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from api.backup.standing import hindrances
 from api.cli import processes
 from api.cli.client import Client, operator_key
 from api.cli.installation import Installation, Running
@@ -62,6 +63,8 @@ def _local(installation: Installation, running: Running) -> dict[str, Any]:
     began = time.monotonic()
     with Client(running.url, None, running.certificate) as client:
         report = _report(client)
+    if told := hindrances(installation.layout.data_dir):
+        report["parts"]["backups"] = "; ".join(told)
     with Client(running.url, operator_key(installation), running.certificate) as client:
         report["models"] = _models(client, report["models"])
     time.sleep(max(0.0, processes.CPU_WINDOW_S - (time.monotonic() - began)))

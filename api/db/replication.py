@@ -47,9 +47,9 @@ class Replication:
     def __enter__(self) -> Self:
         self._server = pq.PGconn.connect(self._where.encode())
         if self._server.status != pq.ConnStatus.OK:
+            words = self._server.error_message.decode("utf-8", "replace")
             self._server.finish()
-            msg = "the database takes no replication connection: `manta logs --part postgres` tells why"
-            raise Unavailable(msg)
+            raise Unavailable(f"the database takes no replication connection{_reason(words)}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
@@ -227,6 +227,20 @@ def segment_name(timeline: int, number: int) -> str:
 def segment_number(name: str) -> int:
     """The number of the segment in a file of that name."""
     return int(name[8:16], 16) * (2**32 // SEGMENT_BYTES) + int(name[16:24], 16)
+
+
+REASONS = {
+    "no pg_hba.conf entry": ": its pg_hba.conf has no line for it; restart Manta, which writes that file",
+    "password authentication failed": ": the secret of the role is not the one it was made with; restart Manta, which "
+    "sets it",
+    "too many clients": ": all its connections are taken; see `max_connections`",
+    "remaining connection slots": ": all its connections are taken; see `max_connections`",
+}
+
+
+def _reason(words: str) -> str:
+    found = (told for mark, told in REASONS.items() if mark in words)
+    return next(found, ": `manta logs --part postgres` tells why")
 
 
 def _refusal(result: pq.abc.PGresult) -> Unavailable:

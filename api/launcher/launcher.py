@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+from api.backup import standing
 from api.launcher.modules import Modules
 from api.launcher.parts import Parts
 from api.launcher.port_keeper import PortKeeper
@@ -128,6 +129,7 @@ class Launcher:
     async def _start_archivist(self) -> None:
         """Backups, where a target is set; else no log is kept for one."""
         if self._catalog.configuration.backup.to is None:
+            standing.forget(self._layout.data_dir)
             if self._postgres is not None:
                 await asyncio.to_thread(self._postgres.drop_slots)
             return

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from api import readiness as module
+from api.backup.standing import Standing
 from api.db.session import Database
 from api.readiness import Readiness
 from configs.datadir import Layout
@@ -117,3 +119,17 @@ async def test_valkey_may_be_away_and_the_database_may_not(
     finally:
         await asyncio.to_thread(bring_back, postgres)
     assert (await readiness.report())[0]
+
+
+async def test_backups_that_are_hindered_are_told_and_no_file_is_named(
+    database: Database, told: Told, tmp_path: Path
+) -> None:
+    made = Readiness(database, "redis://127.0.0.1:1", search=False, backups_of=tmp_path)
+    standing = Standing(tmp_path)
+    assert (await made.report())[1]["backups"] == "ready"
+    standing.hindered("backup", "/a/path is full")
+    ready, parts = await made.report()
+    assert (ready, parts["backups"]) == (True, "hindered: `manta db backups` tells why")
+    standing.goes_on("backup")
+    assert (await made.report())[1]["backups"] == "ready"
+    await made._valkey.aclose()

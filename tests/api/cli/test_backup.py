@@ -11,6 +11,7 @@ import pytest
 
 from api.audit import anchors
 from api.audit.anchors import Anchor
+from api.backup.standing import Standing, forget
 from api.cli.backup import moment
 from api.cli.main import main
 from api.db import schema
@@ -201,3 +202,15 @@ def test_moments(text: str | None, found: datetime | None) -> None:
 def test_no_moments(text: str) -> None:
     with pytest.raises(BadRequest, match="like 2026-11-26T12:00:00"):
         moment(text)
+
+
+def test_what_stands_in_the_way_of_backups_is_told_beside_them(manta: Commands, place: Place) -> None:
+    Standing(place.data_dir).hindered("log", "all slots are taken")
+    try:
+        told = manta("backups", "--json")
+    finally:
+        forget(place.data_dir)
+    assert isinstance(told.json, list)
+    assert "the log is not shipped since" in told.err
+    assert "all slots are taken" in told.err
+    assert manta("backups").err == ""
