@@ -68,7 +68,9 @@ async def _person(database: Database, entry: ledger.Entry) -> dict[str, Any]:
     report["usage_rows"] = await _all(database, queries.LARGE_BATCH, queries.forget_usage, user_id)
     for eraser in ERASERS:
         report |= await eraser(user_id, entry["data_key_ids"])
-    async with database.unit() as unit:
+    async with database.unit() as unit:  # a request that was under way may have made a key or written since
+        report["data_keys"] += await queries.destroy_keys(unit, user_id)
+        report["messages"] += await queries.empty_messages(unit, user_id)
         report |= await queries.remove_person(unit, user_id, entry["data_key_ids"])
         await _finish(unit, entry, "user.erased", report)
     return report
