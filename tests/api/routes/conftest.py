@@ -17,5 +17,5 @@ async def app(postgres: EmbeddedPostgres) -> AsyncIterator[Application]:
 
 @pytest.fixture
 def fresh() -> str:
-    """A name that nobody has yet."""
-    return f"person{next(_numbers)}"
+    """A name that nobody has yet, nor will have with digits behind it."""
+    return f"person{next(_numbers)}x"
