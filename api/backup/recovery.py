@@ -15,7 +15,7 @@ import orjson
 from api.backup.archive import Archive
 from api.backup.manifest import BASE, BASE_MANIFEST, Manifest
 from api.backup.progress import Say, told
-from api.backup.store import Store
+from api.backup.store import Store, ahead
 from api.backup.untar import unpack
 from configs import files, postgres_cluster
 from configs.datadir import Layout
@@ -40,7 +40,7 @@ def put_back(store: Store, backup: Manifest, layout: Layout, until: Until, say: 
         try:
             draft.mkdir(mode=0o700)
             cluster = draft / "data"
-            unpack(told(store.fetch(backup, BASE), say, "database"), cluster, layout.account)
+            unpack(told(ahead(store.fetch(backup, BASE)), say, "database"), cluster, layout.account)
             compare(cluster, b"".join(store.fetch(backup, BASE_MANIFEST)))
             if until != "base":
                 _put_log(store, backup, layout, cluster / "pg_wal", say)

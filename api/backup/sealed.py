@@ -68,15 +68,22 @@ def opened(source: Iterable[Bytes], keys: Keyring, name: str) -> Iterator[bytes]
             raise _damaged(name) from error
 
 
-def _chunks(pieces: Iterable[Bytes], size: int) -> Iterator[tuple[bytes, bool]]:
-    """The same bytes in chunks of `size`, and whether each is the last, which may be shorter."""
-    pending = bytearray()
+def _chunks(pieces: Iterable[Bytes], size: int) -> Iterator[tuple[Bytes, bool]]:
+    """The same bytes in chunks of `size`, and whether each is the last, which may be shorter; copied only if joined."""
+    held, room = list[memoryview](), size
     for piece in pieces:
-        pending += piece
-        while len(pending) > size:  # never the whole of it: the last chunk must be known as the last
-            yield bytes(pending[:size]), False
-            del pending[:size]
-    yield bytes(pending), True
+        view = memoryview(piece)
+        while view:
+            if not room:  # only now: the last chunk must be known as the last
+                yield _joined(held), False
+                held, room = [], size
+            held.append(view[:room])
+            view, room = view[len(held[-1]) :], room - len(held[-1])
+    yield _joined(held), True
+
+
+def _joined(views: list[memoryview]) -> Bytes:
+    return views[0] if len(views) == 1 else b"".join(views)
 
 
 def _head(data_key: bytes, key: MasterKey, name: str) -> bytes:

@@ -201,3 +201,16 @@ def _checked(part: Part, content: bytes) -> bytes:
     if len(content) != part.size or hashlib.sha256(content).hexdigest() != part.sha256:
         raise DamagedBackup(f"{part.name} is not what was written (its SHA-256 differs): take another backup with --id")
     return content
+
+
+def ahead(pieces: Iterable[bytes], count: int = 4) -> Iterator[bytes]:
+    """The same pieces, which another thread has opened already while the one before is used."""
+    source = iter(pieces)
+    with ThreadPoolExecutor(1, "open") as pool:
+        waiting = deque(pool.submit(next, source, None) for _ in range(count))
+        try:
+            while (piece := waiting.popleft().result()) is not None:
+                waiting.append(pool.submit(next, source, None))
+                yield piece
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,5 +1,6 @@
 import os
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import orjson
 import pytest
 
 from api.backup.manifest import Count, Manifest, Part, name_of, new_id
-from api.backup.store import Store
+from api.backup.store import Store, ahead
 from api.backup.target import Folder
 from configs.errors import ConfigurationError, DamagedBackup, NotFound
 from configs.keyring import Keyring
@@ -163,3 +164,17 @@ def test_a_target_that_is_full_ends_the_sending(tmp_path: Path, keys: Keyring) -
     assert len(content(store.target)) == 3
     with pytest.raises(ConfigurationError, match="the disk is full"):
         store.send_blob("blobs/x", [b"x"])
+
+
+def test_pieces_are_fetched_ahead_in_their_order_and_a_failure_comes_at_its_place() -> None:
+    def pieces() -> Iterator[bytes]:
+        for number in range(20):
+            yield bytes([number])
+        raise DamagedBackup("cut")
+
+    found = ahead(pieces())
+    assert [next(found) for _ in range(20)] == [bytes([number]) for number in range(20)]
+    with pytest.raises(DamagedBackup, match="cut"):
+        next(found)
+    assert list(ahead(iter([]))) == []
+    assert next(ahead(iter([b"1", b"2"]))) == b"1"
