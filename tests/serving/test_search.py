@@ -68,6 +68,7 @@ def search_in_ray(data_dir: Path) -> Iterator[Path]:
             _node_ip_address="127.0.0.1",
             _temp_dir=str(layout.ray),
         )
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # Ray's client ignores it, and then no child's status is known
         serve.start(proxy_location="Disabled")
         serve.run(search_app(cluster), name=APP, route_prefix=None)
         yield layout.search
