@@ -1,37 +1,80 @@
-"""What key check, policy and usage rows cost: the ingress with them against the same one without.
+"""What key check, policy and usage rows cost: the ingress with them against one without; and what many keys cost.
 
 Two ingresses, each with a database and a scripted engine of its own (`bench.mock_ingress`, the second with `open`), are
-asked in turn as fast as they go. Answers of one token are nearly all door; those of 64 tokens are what a short chat is.
+asked in turn: at an engine's pace (a step every 20 ms, answers of 64 tokens), and as fast as they go (answers of one
+token are nearly all door). Then the guarded one is asked with 10 keys and with 10,000 in turn.
 """
 
-from bench.mock import Leg, Route, leg, route
+import asyncio
+
+from api.db.session import Database
+from bench.identity import FEW, MANY, make_keys
+from bench.mock import STEP_MS, Leg, Route, leg, route
 from bench.options import Options
 from bench.ratios import median_with_interval
 from bench.report import Report, Table, interval, kinds, number
 
 OPEN_PORTS = (8213, 8214)
+PACES = {"a step every 20 ms": (STEP_MS, 64), "as fast as it goes, long": (0.0, 64), "as fast as it goes": (0.0, 1)}
 
 
 def run(options: Options) -> Report:
     """Pairs in the order A B, B A."""
     pairs = options.pick(8, 2)
-    rows, errors = [], dict[str, int]()
-    with route(0.0) as guarded, route(0.0, "open", ports=OPEN_PORTS) as free:
-        for clients in options.clients(16, 64):
-            for tokens in (1, 64):
-                requests = options.pick(3000, 300) if tokens == 1 else options.pick(640, 128)
+    rows, key_rows, errors = [], [], dict[str, int]()
+    for pace, (step_ms, tokens) in PACES.items():
+        with route(step_ms) as guarded, route(step_ms, "open", ports=OPEN_PORTS) as free:
+            for clients in options.clients(16, 64):
+                requests = options.pick(640, 128) if tokens > 1 else options.pick(3000, 300)
                 found = measured(guarded, free, pairs, clients, requests, tokens)
-                rows.append([str(clients), str(tokens), *cells(found)])
-                for both in found:
-                    for each in both:
-                        errors |= each.summary.errors
-    headers = ["c", "tokens", "answers/s", "with / without", "CPU of the ingress, with / without", "us more"]
+                rows.append([pace, str(clients), str(tokens), *cells(found)])
+                _count(errors, found)
+            if tokens == 1:
+                found = many_keys(guarded, options.pick(16, 2), options.pick(MANY, 200))
+                key_rows.append([f"{options.pick(MANY, 200):,} / {FEW}", *cells(found)])
+                _count(errors, found)
+    headers = ["answers/s", "with / without", "CPU of the ingress, with / without", "us more"]
     notes = [
-        f"Errors: {kinds(errors)}. Reach: with / without at least 0.97 in throughput.",
+        f"Errors: {kinds(errors)}. Reach: at least 0.97 of the throughput at an engine's pace, and with many keys.",
         "A chat is a usage row; the audit log has what concerns security, which no chat does (docs/audit.md).",
     ]
+    tables = [
+        Table(["pace", "c", "tokens", *headers], rows),
+        Table(["keys, c = 64", "answers/s", "many / few", "CPU of the ingress, many / few", "us more"], key_rows),
+    ]
     title = "Key check, policy and usage rows, with / without"
-    return Report("door", title, [Table(headers, rows)], notes, {"rows": rows}, bool(errors))
+    return Report("door", title, tables, notes, {"rows": rows, "keys": key_rows}, bool(errors))
+
+
+def many_keys(path: Route, pairs: int, count: int) -> list[tuple[Leg, Leg]]:
+    """Legs (many, few), every key known before."""
+
+    async def made() -> list[str]:
+        database = Database(path.app_url)
+        keys = [each.key for each in await make_keys(database, count)]
+        await database.close()
+        return keys
+
+    many = asyncio.run(made())
+    few = many[:FEW]
+    leg(path, 64, count, 1, many)
+    found = []
+    for pair in range(pairs):
+        legs = [leg(path, 64, 3000, 1, _turned(keys, 3000 * pair)) for keys in ((many, few), (few, many))[pair % 2]]
+        found.append((legs[pair % 2], legs[1 - pair % 2]))
+    return found
+
+
+def _turned(keys: list[str], by: int) -> list[str]:
+    """The same keys from another one on: a leg is shorter than the list."""
+    start = by % len(keys)
+    return keys[start:] + keys[:start]
+
+
+def _count(errors: dict[str, int], found: list[tuple[Leg, Leg]]) -> None:
+    for both in found:
+        for each in both:
+            errors |= each.summary.errors
 
 
 def measured(

@@ -62,13 +62,19 @@ def scope_of(key: NewKey) -> dict[str, Any]:
     return {"headers": [(b"host", b"localhost"), (b"authorization", f"Bearer {key.key}".encode())]}
 
 
-async def known(database: Database, count: int) -> tuple[Doorkeeper, list[dict[str, Any]]]:
-    """A doorkeeper that has seen `count` keys."""
+async def make_keys(database: Database, count: int) -> list[NewKey]:
+    """New keys that the database knows."""
     made = [make_key() for _ in range(count)]
     for start in range(0, count, 200):
         async with database.unit(INSTALLATION) as unit:
             for key in made[start : start + 200]:
                 await keys.add(unit, key, organization_id="default", name="bench", permissions=["inference"])
+    return made
+
+
+async def known(database: Database, count: int) -> tuple[Doorkeeper, list[dict[str, Any]]]:
+    """A doorkeeper that has seen `count` keys."""
+    made = await make_keys(database, count)
     doorkeeper, scopes = Doorkeeper(database, NoTokens()), [scope_of(key) for key in made]
     for scope in scopes:
         await doorkeeper.admit(scope, Permission.INFERENCE)
@@ -156,7 +162,7 @@ def reported(checked: list[Any], listed: list[Any], memory: float, messages: int
     list_ms = sorted(1e3 * a.wall_s / LISTS for a, _ in listed)[len(listed) // 2]
     rows = [
         ["a key check, microseconds", number(check_us, 2), ""],
-        [f"checks per second, {MANY:,} keys / {FEW}", interval(keys_ratio), ">= 0.97"],
+        [f"checks per second, {MANY:,} keys / {FEW} (of answers: `door`)", interval(keys_ratio), ""],
         ["bytes per known key", number(memory, 0), "<= 2048"],
         ["a page of 20 conversations, ms", number(list_ms, 2), ""],
         [f"its time, {messages:,} messages / 1,000", interval(list_ratio), "<= 1.2"],

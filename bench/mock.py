@@ -9,9 +9,9 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Route:
     server: Server
     ingress: Child
     engine: Child
+    app_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,10 @@ def cells(per_request: float, per_chunk: float, long: Leg, fast: Leg) -> list[st
     ]
 
 
-def leg(path: Route, clients: int, requests: int, tokens: int) -> Leg:
-    """Ask `requests` times."""
-    bodies = [path.server.request(chat_body(tokens)) for _ in range(requests)]
+def leg(path: Route, clients: int, requests: int, tokens: int, keys: Sequence[str] = ()) -> Leg:
+    """Ask `requests` times, with `keys` in turn if there are some."""
+    servers = [replace(path.server, key=key) for key in keys] or [path.server]
+    bodies = [servers[number_ % len(servers)].request(chat_body(tokens)) for number_ in range(requests)]
     before, client, start = [cpu_s(each.pid) for each in (path.ingress, path.engine)], time.process_time(), now()
     outcomes = run_loop(closed_loop(path.server, bodies, clients, tokens))
     wall_s = now() - start
@@ -139,7 +141,8 @@ def route(step_ms: float, *flags: str, ports: tuple[int, int] = (PORT, ENGINE_PO
             asyncio.run(seed(postgres.urls.app_url, [spec], key_of(secret), layout.secrets))
             cluster = write_cluster(layout, postgres, spec, ports[0])
             with processes(folder, layout, cluster, step_ms, ports, flags) as (engine, ingress):
-                yield Route(Server(f"http://127.0.0.1:{ports[0]}/v1", MODEL, key_of(secret)), ingress, engine)
+                server = Server(f"http://127.0.0.1:{ports[0]}/v1", MODEL, key_of(secret))
+                yield Route(server, ingress, engine, postgres.urls.app_url)
 
 
 def write_cluster(layout: Layout, postgres: EmbeddedPostgres, spec: ModelSpec, port: int) -> Cluster:

@@ -4,6 +4,7 @@ const [purpose, secret] = location.hash.slice(1).split("=");
 const byId = (id) => document.getElementById(id);
 const show = (id, visible = true) => { byId(id).hidden = !visible; };
 let accessToken = null;
+let joining = false;
 
 const purposes = {
   first_admin: { title: "Make the first account", text: "It owns this installation.", register: true },
@@ -31,9 +32,30 @@ async function attempt(work) {
   }
 }
 
+async function join(password) {
+  const code = byId("code").value.trim();
+  const login = { email: byId("email").value, password, ...(code && { code }) };
+  accessToken = (await post("/api/auth/login", login)).access_token;
+  const { organization_id } = await post("/api/invitations/accept", { invitation: secret });
+  accessToken = (await post("/api/auth/refresh", { organization_id })).access_token;
+  byId("text").textContent = "You have joined, and you are signed in there.";
+  show("done");
+}
+
+function offerJoining() {
+  joining = true;
+  byId("title").textContent = "Join with your account";
+  for (const id of ["name-label", "join"]) show(id, false);
+  show("code-label");
+  byId("password").autocomplete = "current-password";
+  byId("password").removeAttribute("minlength");
+}
+
 async function submit() {
   const password = byId("password").value;
-  if (purposes[purpose].register) {
+  if (joining) {
+    await join(password);
+  } else if (purposes[purpose].register) {
     const body = { email: byId("email").value, name: byId("name").value, password, invitation: secret };
     accessToken = (await post("/api/auth/register", body)).access_token;
     byId("text").textContent = "Your account is made, and you are signed in.";
@@ -46,6 +68,7 @@ async function submit() {
 }
 
 byId("form").addEventListener("submit", (event) => { event.preventDefault(); attempt(submit); });
+byId("join").addEventListener("click", offerJoining);
 byId("make-key").addEventListener("click", () => attempt(async () => {
   const made = await post("/api/keys", { name: "first key" });
   byId("key").textContent = made.key;
@@ -64,6 +87,7 @@ if (purposes[purpose] && secret) {
   } else {
     show("form");
     for (const id of ["email-label", "name-label"]) show(id, Boolean(purposes[purpose].register));
+    show("join", purpose === "invitation");
     byId("email").required = Boolean(purposes[purpose].register);
   }
 }
