@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +27,9 @@ from configs.errors import Forbidden, SecondFactorMissing, TwoFactorSetupRequire
 log = logging.getLogger(__name__)
 
 FRESH_S = 60.0
+RENEW_S = 45.0
+RENEWED_AT_ONCE = 100
+"""Some milliseconds of the loop. One by one at FRESH_S, ten thousand keys would cost a fifth of the requests' CPU."""
 OUTAGE_S = 600.0
 MAX_CREDENTIAL_BYTES = 2048
 MAX_KEY_BYTES = 512
@@ -39,13 +42,14 @@ NOT_SHOWN = "Show your second factor first: send a code to /api/auth/totp/verify
 ENDED = "This session has ended: sign in again."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
-    """Who a credential belongs to, as read at `read_at`; it ends at `ends_at` (both monotonic)."""
+    """Who a credential belongs to, as read at `read_at`; it ends at `ends_at` (both monotonic). `met`: used since."""
 
     principal: Principal
     read_at: float
     ends_at: float
+    met: bool = False
 
     def good(self, now: float, age_s: float) -> bool:
         """Whether it is younger than `age_s`, and its key has not expired."""
@@ -68,6 +72,7 @@ class Doorkeeper:
         self._database = database
         self._tokens = tokens
         self._known: dict[bytes, Known] = {}
+        self._forgotten: set[bytes] = set()
         self._changes = 0
         self._used: dict[str, tuple[str, datetime]] = {}
         self._watches: set[Watch] = set()
@@ -100,10 +105,37 @@ class Doorkeeper:
 
     def forget(self) -> None:
         """A key, a session or a role changed somewhere: ask the database again for each."""
+        self._forgotten |= {digest for digest, known in self._known.items() if known.met and known.principal.key_id}
         self._known.clear()
         self._changes += 1
         if self._watches and (self._checking is None or self._checking.done()):
             self._checking = asyncio.get_running_loop().create_task(self._check_watches())
+
+    async def renew(self) -> None:
+        """Read keys in use again, many at a time: those whose minute is nearly over, and those that were forgotten.
+
+        Raises:
+            Unavailable: the database is down; what is known stays.
+        """
+        old = time.monotonic() - RENEW_S
+        due = [digest for digest, known in self._known.items() if known.met and known.read_at <= old]
+        forgotten, self._forgotten = self._forgotten, set()
+        due = [digest for digest in due if self._known[digest].principal.key_id] + list(forgotten - self._known.keys())
+        for start in range(0, len(due), RENEWED_AT_ONCE):
+            await self._renew(due[start : start + RENEWED_AT_ONCE])
+
+    async def _renew(self, digests: Sequence[bytes]) -> None:
+        changes, now = self._changes, time.monotonic()
+        async with self._database.unit() as session:
+            keys = await key_queries.find_many(session, digests)
+        if changes != self._changes:
+            return
+        for digest in digests:
+            found = key_as_known(keys.get(digest), now)
+            if found is None:
+                self._known.pop(digest, None)
+            else:
+                self._remember(digest, found)
 
     def take_used(self) -> dict[str, dict[str, datetime]]:
         """When keys were used since the last call, by organization."""
@@ -140,6 +172,7 @@ class Doorkeeper:
         digest = digest_of(credential)
         known, changes, now = self._known.get(digest), self._changes, time.monotonic()
         if known is not None and known.good(now, FRESH_S):
+            known.met = True
             return known.principal
         try:
             found = await self._look_up(credential, digest, now)
@@ -152,14 +185,15 @@ class Doorkeeper:
             raise Unauthorized(INVALID if credential.startswith(KEY) else ENDED)
         if changes == self._changes:  # else it may have been revoked after it was read
             self._remember(digest, found)
-        if found.principal.key_id is not None:
-            self._used[found.principal.key_id] = (found.principal.organization_id, datetime.now(UTC))
         return found.principal
 
     def _remember(self, digest: bytes, found: Known) -> None:
+        """Keys are only read because they are used, or were within the minute."""
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[digest] = found
+        if found.principal.key_id is not None:
+            self._used[found.principal.key_id] = (found.principal.organization_id, datetime.now(UTC))
 
     async def _look_up(self, credential: bytes, digest: bytes, now: float) -> Known | None:
         if credential.startswith(KEY):

@@ -100,7 +100,8 @@ class Ingress:
         while True:
             await asyncio.sleep(REFRESH_S)
             await self._services.directory.refresh()
-            with contextlib.suppress(Unavailable):  # a hint that may be lost
+            with contextlib.suppress(Unavailable):  # it goes on with what it knows; when keys were used is a hint
+                await self._services.doorkeeper.renew()
                 await self._services.doorkeeper.note_used()
 
     def _drain(self) -> None:

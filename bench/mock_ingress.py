@@ -5,6 +5,7 @@ is not taken from Serve: there is one replica, `bench.mock_engine`, and it alway
 for a key, no policy decides and no usage row is kept: what those cost is the difference.
 """
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from dataclasses import replace
@@ -18,7 +19,7 @@ from api.app import create_app
 from api.doorkeeper import Doorkeeper, Watch
 from api.http import Connection
 from api.identity.tokens import AccessTokens
-from api.ingress import build_services
+from api.ingress import REFRESH_S, build_services
 from api.outbox import Outbox
 from api.port import BACKLOG, bind
 from api.principal import EVERYTHING, Permission, Principal
@@ -102,8 +103,18 @@ async def main() -> None:
         proxy_headers=False,
         backlog=BACKLOG,
     )
+    keeping = asyncio.create_task(keep_known(services.doorkeeper))
     listener = bind(cluster.configuration.general_settings, reuse_port=False)
     await uvicorn.Server(config).serve(sockets=[listener])
+    keeping.cancel()
+
+
+async def keep_known(doorkeeper: Doorkeeper) -> None:
+    """As `api.ingress` does."""
+    while True:
+        await asyncio.sleep(REFRESH_S)
+        await doorkeeper.renew()
+        await doorkeeper.note_used()
 
 
 if __name__ == "__main__":

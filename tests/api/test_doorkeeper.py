@@ -123,6 +123,56 @@ async def test_an_expired_key_is_refused_though_it_is_remembered(
         await doorkeeper.admit(scope(made.key), INFERENCE)
 
 
+async def test_keys_in_use_are_read_again_many_at_a_time(
+    database: Database, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doorkeeper = Doorkeeper(database, TOKENS)
+    used, revoked, idle = [await kept_key(database, "inference") for _ in range(3)]
+    for made in (used, revoked, idle, used, revoked):
+        await doorkeeper.admit(scope(made.key), INFERENCE)
+    before = {digest: known.read_at for digest, known in doorkeeper._known.items()}
+    await doorkeeper.renew()
+    assert before == {digest: known.read_at for digest, known in doorkeeper._known.items()}  # young yet
+    query(postgres, "UPDATE api_keys SET revoked_at = now() WHERE id = %s", revoked.id)
+    monkeypatch.setattr(module, "RENEW_S", 0.0)
+    monkeypatch.setattr(module, "RENEWED_AT_ONCE", 1)
+    await doorkeeper.renew()
+    after = {digest: known.read_at for digest, known in doorkeeper._known.items()}
+    assert after.keys() == {used.digest, idle.digest}
+    assert after[used.digest] > before[used.digest]
+    assert after[idle.digest] == before[idle.digest]
+    await doorkeeper.renew()
+    assert after == {digest: known.read_at for digest, known in doorkeeper._known.items()}  # not used since
+
+
+async def test_keys_in_use_that_were_forgotten_are_read_again_together(database: Database) -> None:
+    doorkeeper, made = Doorkeeper(database, TOKENS), await kept_key(database, "inference")
+    revoked = await kept_key(database, "inference")
+    for each in (made, revoked) * 2:
+        await doorkeeper.admit(scope(each.key), INFERENCE)
+    await revoke(database, revoked.id)
+    doorkeeper.forget()
+    assert doorkeeper._known == {}
+    await doorkeeper.renew()
+    assert list(doorkeeper._known) == [made.digest]
+
+
+async def test_what_is_renewed_while_something_changed_is_not_kept(
+    database: Database, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RENEW_S", 0.0)
+    doorkeeper, made = Doorkeeper(database, TOKENS), await kept_key(database, "inference")
+    for _ in range(2):
+        await doorkeeper.admit(scope(made.key), INFERENCE)
+    async with await psycopg.AsyncConnection.connect(postgres.urls.owner_url) as other:
+        await other.execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+        renewing = asyncio.create_task(doorkeeper.renew())
+        await until(lambda: bool(query(postgres, "SELECT pid FROM pg_locks WHERE NOT granted")))
+        doorkeeper.forget()
+    await renewing
+    assert doorkeeper._known == {}
+
+
 async def test_no_key_is_held_in_memory(database: Database) -> None:
     doorkeeper, made = Doorkeeper(database, TOKENS), await kept_key(database, "inference")
     await doorkeeper.admit(scope(made.key), INFERENCE)
