@@ -11,6 +11,7 @@ from api.inference import infer
 from api.openai.chat import ChatRequest
 from api.openai.completions import CompletionRequest
 from api.openai.embeddings import EmbeddingsRequest
+from api.openai.rerank import RerankRequest
 from api.openai.tokenize import TokenizeRequest
 from api.policy import guarded_router, requires
 from api.principal import Permission
@@ -51,6 +52,16 @@ async def embeddings(request: Request) -> Response:
     context = context_of(request.scope)
     asked = read(EmbeddingsRequest, context)
     entry = services_of(request).directory.of_kind(asked.model, Kind.EMBEDDING)
+    return await infer(request, entry, context.body, stream=False)
+
+
+@router.post("/v1/rerank", openapi_extra=takes(RerankRequest), tags=["OpenAI"])
+@requires(Permission.INFERENCE)
+async def rerank(request: Request) -> Response:
+    """Order documents by how well they answer a query."""
+    context = context_of(request.scope)
+    asked = read(RerankRequest, context)
+    entry = services_of(request).directory.of_kind(asked.model, Kind.RERANK)
     return await infer(request, entry, context.body, stream=False)
 
 

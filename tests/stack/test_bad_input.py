@@ -184,6 +184,11 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "dimensions 0": ("/v1/embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "dimensions": 0}),
     "dimensions 385": ("/v1/embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "dimensions": 385}),
     "encoding": ("/v1/embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "encoding_format": "hex"}),
+    "reranking by an embedder": (
+        "/v1/rerank",
+        {"model": "all-MiniLM-L6-v2", "query": "a", "documents": ["b"]},
+    ),
+    "no documents": ("/v1/rerank", {"model": "all-MiniLM-L6-v2", "query": "a", "documents": []}),
     "model without a backend": ("/api/models", {"model_name": "x", "kind": "chat", "params": {"model": "nobody/x"}}),
     "model with a typo": (
         "/api/models",

@@ -8,6 +8,7 @@ from openai import BadRequestError, InternalServerError
 
 from models import sources
 from tests.fixtures.adapters import write_adapter
+from tests.fixtures.encoders import save_tiny_reranker
 from tests.fixtures.stack import Stack
 
 pytestmark = pytest.mark.stack
@@ -33,6 +34,31 @@ def test_an_embedder_is_added_and_removed_while_chat_goes_on(stack: Stack) -> No
     names = [model["id"] for model in stack.get("/api/models").json()["data"]]
     assert "second/embedder" not in names
     assert replica.is_running()
+
+
+def test_documents_are_reranked(stack: Stack) -> None:
+    """By a cross-encoder with random weights: what is proven is the way, not the order's sense."""
+    folder = stack.data_dir.parent / "reranker"
+    folder.mkdir()
+    spec = {
+        "model_name": "judge",
+        "kind": "rerank",
+        "params": {"model": f"sentence_transformers/{save_tiny_reranker(folder)}"},
+    }
+    assert stack.request("POST", "/api/models", json=spec).status_code == 201
+    body = {"model": "judge", "query": "a ray", "documents": ["tax law", {"text": "a manta ray"}, "the sea"]}
+    answer = stack.request("POST", "/v1/rerank", json=body)
+    assert answer.status_code == 200, answer.text
+    results = answer.json()["results"]
+    assert sorted(result["index"] for result in results) == [0, 1, 2]
+    scores = [result["relevance_score"] for result in results]
+    assert scores == sorted(scores, reverse=True)
+    assert {result["document"]["text"] for result in results} == {"tax law", "a manta ray", "the sea"}
+    first = stack.request("POST", "/v1/rerank", json={**body, "top_n": 1, "return_documents": False}).json()["results"]
+    assert first == [{name: results[0][name] for name in ("index", "relevance_score")}]
+    long = stack.request("POST", "/v1/rerank", json={**body, "query": "word " * 400})
+    assert (long.status_code, long.json()["error"]["param"]) == (400, "query")
+    assert stack.request("DELETE", "/api/models/judge").status_code == 200
 
 
 def test_a_model_that_does_not_exist_fails_alone_and_says_why(stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""Completions, embeddings and tokenize: the shapes that take plain texts or tokens."""
+"""Completions, embeddings, rerank and tokenize: the shapes that take plain texts or tokens."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import pytest
 
 from api.openai.completions import MAX_PROMPTS, CompletionRequest
 from api.openai.embeddings import MAX_CHARACTERS, MAX_INPUTS, EmbeddingsRequest
+from api.openai.rerank import RerankRequest
 from api.openai.tokenize import TokenizeRequest
 from api.validation import Wire
 from tests.fixtures.shapes import SAMPLING, accepts, refuses, refuses_unknown
@@ -14,6 +15,7 @@ USER = {"role": "user", "content": "hello"}
 BASE: dict[type[Wire], dict[str, Any]] = {
     CompletionRequest: {"model": "m", "prompt": "p"},
     EmbeddingsRequest: {"model": "m", "input": "i"},
+    RerankRequest: {"model": "m", "query": "q", "documents": ["d"]},
     TokenizeRequest: {"model": "m", "prompt": "p"},
 }
 FIELDS: dict[type[Wire], list[tuple[str, list[Any], list[Any]]]] = {
@@ -44,6 +46,18 @@ FIELDS: dict[type[Wire], list[tuple[str, list[Any], list[Any]]]] = {
         ("user", ["u" * 512], ["u" * 513]),
         ("truncate_prompt_tokens", [-1, 0, 2**20], [-2, 2**20 + 1]),
         ("input_type", ["query", "document", None], ["passage"]),
+    ],
+    RerankRequest: [
+        ("model", ["m" * 256], ["", "m" * 257]),
+        ("query", ["q" * MAX_CHARACTERS], ["", "q" * (MAX_CHARACTERS + 1), ["q"], None]),
+        (
+            "documents",
+            [["d"] * MAX_INPUTS, [{"text": "d"}, "d"]],
+            [[], "d", [""], ["d"] * (MAX_INPUTS + 1), [{"text": ""}], [{"title": "d"}], [{"text": "d", "a": 1}], [1]],
+        ),
+        ("top_n", [1, 10**6, None], [0, 1.5, True]),
+        ("return_documents", [True, False], [1, None]),
+        ("user", ["u" * 512], ["u" * 513]),
     ],
     TokenizeRequest: [
         ("model", ["m" * 256], ["", "m" * 257]),

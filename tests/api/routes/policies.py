@@ -18,6 +18,7 @@ TABLE: dict[str, str] = {
     "POST /v1/chat/completions": P.INFERENCE,
     "POST /v1/completions": P.INFERENCE,
     "POST /v1/embeddings": P.INFERENCE,
+    "POST /v1/rerank": P.INFERENCE,
     "POST /tokenize": P.INFERENCE,
     "GET /v1/models": P.INFERENCE,
     "GET /v1/models/{name:path}": P.INFERENCE,

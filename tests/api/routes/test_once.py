@@ -46,7 +46,7 @@ WITHOUT = {
     "POST /scim/v2/Groups/.search": READS,
     "POST /tokenize": READS,
 }
-ON_A_STACK = {"POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings"}
+ON_A_STACK = {"POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings", "POST /v1/rerank"}
 """They spend, and need a model: tests/stack/test_openai.py sends one twice."""
 TWICE = {
     "POST /api/models",
