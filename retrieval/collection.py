@@ -1,0 +1,257 @@
+"""One vector store in memory: vectors, words and attributes of its chunks, changed in order and searched at once.
+
+New chunks enter a small part that grows; `compact` melts all parts into one beside searches and changes, and swaps it
+in at once. It knows no file, and no text of a chunk: only its terms. Thread-safe.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from configs.errors import BadRequest
+from retrieval import bm25, fusion
+from retrieval.filters import Attributes, Columns, Filter, Mask
+from retrieval.index import checks
+from retrieval.index.protocol import Metric, Shape, Vectors
+from retrieval.part import Part
+from retrieval.sharing import SharedLock
+
+DELTA_ROWS = 5_000
+"""More rows than this and than a tenth of the rest ask for a compaction: they are all compared at each search."""
+DEPTH = 5
+"""How many times k each ranking brings to the fusion, and no fewer than LEAST_DEPTH."""
+LEAST_DEPTH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A chunk: its windows' vectors [n, d], the terms of its text, and the file that it is of."""
+
+    chunk_id: int
+    vectors: Vectors
+    terms: Sequence[str]
+    file_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for: a vector [d], terms, or both; `weights` are those of the vector's and the terms' ranking.
+
+    `threshold` leaves out what is less relevant (`Hit.score`); `mmr_lambda` from 0 to 1 asks for results that differ.
+    """
+
+    vector: Vectors | None = None
+    terms: Sequence[str] = ()
+    filter: Filter | None = None
+    k: int = 10
+    weights: tuple[float, float] = (1.0, 1.0)
+    threshold: float = 0.0
+    mmr_lambda: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that was found. Hits come in order of `fused`, which tells rank and not relevance.
+
+    All are from 0 to 1. `dense` is the cosine of its best window, 0 where it is negative; `lexical` its share of the
+    BM25 score that a chunk could reach at most; `score` the better of both, whatever the other says.
+    """
+
+    chunk_id: int
+    fused: float
+    dense: float
+    lexical: float
+
+    @property
+    def score(self) -> float:
+        """How relevant it is by itself, from 0 to 1."""
+        return max(self.dense, self.lexical)
+
+
+@dataclass(slots=True)
+class _Found:
+    """A query at work: which chunks may answer, and what the words say."""
+
+    allowed: list[Mask] | None
+    lexical: list[Vectors]
+
+
+class Collection:
+    """See the module. `budget_bytes` limits what vectors may take; without it memory does not count."""
+
+    def __init__(self, shape: Shape, budget_bytes: int | None = None) -> None:
+        if shape.metric is not Metric.COSINE:
+            raise BadRequest("A collection compares by cosine.", param="metric")
+        self.shape = shape
+        self.seq = 0
+        self._budget_bytes = budget_bytes
+        self._parts: list[Part] = [Part.empty(shape.dimensions)]
+        self._files: dict[str, int] = {}
+        self._columns = Columns()
+        self._removed: list[int] | None = None
+        self._reading = SharedLock()
+        self._compacting = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """How many chunks are found."""
+        return sum(part.alive_count for part in self._parts)
+
+    def apply(
+        self,
+        seq: int,
+        added: Iterable[Entry] = (),
+        removed: Iterable[int] = (),
+        described: Mapping[str, Attributes] | None = None,
+    ) -> bool:
+        """Make a change visible: chunks that go, then attributes by file, then chunks that come or are replaced.
+
+        False, and nothing happens, where the collection stands at `seq` or later already.
+
+        Raises:
+            BadRequest: vectors that are none (`checks`), or a chunk without one; nothing was changed.
+        """
+        entries = [(entry, self._scaled(entry.vectors)) for entry in added]
+        with self._reading.alone():
+            if seq <= self.seq:
+                return False
+            self._remove(removed)
+            for file_id, attributes in (described or {}).items():
+                self._columns.set(self._file(file_id), attributes)
+            for entry, vectors in entries:
+                self._remove([entry.chunk_id])
+                self._parts[-1].add(entry.chunk_id, vectors, entry.terms, self._file(entry.file_id))
+            self.seq = seq
+            return True
+
+    def search(self, query: Query) -> list[Hit]:
+        """At most k different chunks, best first.
+
+        Raises:
+            BadRequest: a vector that is none, weights that weigh nothing, or a number out of range.
+        """
+        k, vector = _checked(query), None if query.vector is None else self._scaled(query.vector[None])[0]
+        depth = max(DEPTH * k, LEAST_DEPTH)
+        with self._reading.shared():
+            found = self._prepared(query)
+            rankings, weights = [], []
+            if vector is not None and query.weights[0]:
+                rankings.append(self._dense(vector, depth, found))
+                weights.append(query.weights[0])
+            if query.terms and query.weights[1]:
+                rankings.append(_lexical(found, depth))
+                weights.append(query.weights[1])
+            if not rankings:
+                return []
+            fused = fusion.fuse(rankings, weights)
+            hits = [(self._hit(place, score, vector, found), place) for place, score in fused.items()]
+            hits = [pair for pair in hits if pair[0].score >= query.threshold]
+            if query.mmr_lambda is None or not hits:
+                return [hit for hit, _ in hits[:k]]
+            return self._diverse(hits, vector, k, query.mmr_lambda)
+
+    @property
+    def wants_compaction(self) -> bool:
+        """Whether much is new or gone since the last one."""
+        with self._reading.shared():
+            rows = [part.segment.rows for part in self._parts]
+            held = sum(len(part.flags) for part in self._parts)
+            return rows[-1] > max(DELTA_ROWS, sum(rows) // 10) or held - self.size > max(DELTA_ROWS, held // 3)
+
+    def compact(self) -> bool:
+        """Melt all parts into one, whose index is chosen anew; false where another compaction is under way."""
+        if not self._compacting.acquire(blocking=False):
+            return False
+        try:
+            self._compact()
+        finally:
+            self._compacting.release()
+        return True
+
+    def _compact(self) -> None:
+        with self._reading.alone():
+            old, alive = list(self._parts), [part.alive() for part in self._parts]
+            self._parts.append(Part.empty(self.shape.dimensions))
+            self._removed = []
+        try:
+            melted = Part.merged(old, alive, self.shape.dimensions, self._budget_bytes)
+            with self._reading.alone():
+                for chunk_id in self._removed:
+                    melted.remove(chunk_id)
+                self._parts[: len(old)] = [melted]
+        finally:
+            self._removed = None
+
+    def _remove(self, chunk_ids: Iterable[int]) -> None:
+        for chunk_id in chunk_ids:
+            if any(part.remove(chunk_id) for part in self._parts) and self._removed is not None:
+                self._removed.append(chunk_id)
+
+    def _file(self, file_id: str) -> int:
+        number = self._files.setdefault(file_id, len(self._files))
+        self._columns.rows = len(self._files)
+        return number
+
+    def _scaled(self, vectors: Vectors) -> Vectors:
+        found = checks.vectors(vectors, self.shape)
+        if not len(found):
+            raise BadRequest("A chunk has no vector.", param="vectors")
+        exact = found.astype(np.float64)
+        scaled: Vectors = (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
+        return scaled
+
+    def _prepared(self, query: Query) -> _Found:
+        alive = [part.alive() for part in self._parts]
+        lexical, most = bm25.scores([part.lexicon for part in self._parts], alive, query.terms)
+        shares = [each / np.float32(most or 1) for each in lexical]
+        if query.filter is None:
+            return _Found(None, shares)
+        mask = self._columns.mask(query.filter)
+        allowed = [here & mask[np.array(part.files, np.int32)] for here, part in zip(alive, self._parts, strict=True)]
+        return _Found(allowed, [share * here for share, here in zip(shares, allowed, strict=True)])
+
+    def _dense(self, vector: Vectors, depth: int, found: _Found) -> list[tuple[int, int]]:
+        pairs = []
+        for number, part in enumerate(self._parts):
+            places, scores = part.dense(vector, depth, None if found.allowed is None else found.allowed[number])
+            pairs += [(score, (number, place)) for place, score in zip(places.tolist(), scores.tolist(), strict=True)]
+        return [place for _, place in sorted(pairs, key=lambda pair: -pair[0])[:depth]]
+
+    def _hit(self, place: tuple[int, int], fused: float, vector: Vectors | None, found: _Found) -> Hit:
+        number, chunk = place
+        part = self._parts[number]
+        dense = 0.0 if vector is None else float((part.vectors_of(chunk) @ vector).max())
+        lexical = float(found.lexical[number][chunk])
+        return Hit(part.chunk_ids[chunk], min(fused, 1.0), min(max(dense, 0.0), 1.0), min(lexical, 1.0))
+
+    def _diverse(
+        self, hits: list[tuple[Hit, tuple[int, int]]], vector: Vectors | None, k: int, keep: float
+    ) -> list[Hit]:
+        """By the windows that answer best, or a chunk's first where there is no vector."""
+        windows = [self._parts[number].vectors_of(chunk) for _, (number, chunk) in hits]
+        chosen = [0 if vector is None else int((each @ vector).argmax()) for each in windows]
+        nearest = np.stack([each[place] for each, place in zip(windows, chosen, strict=True)])
+        return [hits[place][0] for place in fusion.diversify([hit.score for hit, _ in hits], nearest, k, keep)]
+
+
+def _lexical(found: _Found, depth: int) -> list[tuple[int, int]]:
+    pairs = []
+    for number, scores in enumerate(found.lexical):
+        holders = np.flatnonzero(scores)
+        if len(holders) > depth:
+            holders = holders[np.argpartition(-scores[holders], depth)[:depth]]
+        pairs += [(float(scores[place]), (number, int(place))) for place in holders]
+    return [place for _, place in sorted(pairs, key=lambda pair: -pair[0])[:depth]]
+
+
+def _checked(query: Query) -> int:
+    """The query's k."""
+    if not 0 <= query.threshold <= 1:
+        raise BadRequest("The score threshold is a number from 0 to 1.", param="score_threshold")
+    if query.mmr_lambda is not None and not 0 <= query.mmr_lambda <= 1:
+        raise BadRequest("'mmr_lambda' is a number from 0 to 1.", param="mmr_lambda")
+    if not all(0 <= weight < np.inf for weight in query.weights) or not any(query.weights):
+        raise BadRequest("Weights are numbers from 0 on, and not all 0.", param="weights")
+    return checks.k(query.k)

@@ -1,0 +1,211 @@
+"""Vectors of length 1 by row, behind one contract: flat ones that grow, and a quantized index that is made at once.
+
+The other door to FAISS. It knows no id and no chunk; who deletes a row leaves it out by a bitmap of rows that count.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, Self
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from retrieval.index.choice import PER_LIST, SUBSPACE, Plan
+from retrieval.index.protocol import Ids, Vectors
+
+Bits = npt.NDArray[np.uint8]
+Source = Callable[[int, int], Vectors]
+
+CANDIDATES = 20
+"""How many times k the 4-bit scan hands on, and no fewer than FEWEST."""
+FEWEST = 200
+BATCH = 10_000
+TRAINED = 64
+"""Vectors per group that training looks at."""
+LEVELS = 255
+MARGIN = 0.1
+"""How far beyond what it saw an 8-bit code reaches, so that a rebuild can keep it and lose nothing."""
+
+
+class Segment(Protocol):
+    """Searches may run side by side; a change runs alone."""
+
+    @property
+    def rows(self) -> int:
+        """How many it holds."""
+
+    def nearest(self, query: Vectors, k: int, bits: Bits | None) -> tuple[Ids, Vectors]:
+        """At most k rows and their inner products with query [d], best first; of rows whose bit is set."""
+
+    def vectors(self, rows: Ids) -> Vectors:
+        """Those rows [n, d], as near to what was entered as they are kept."""
+
+    def state(self) -> dict[str, bytes]:
+        """The whole content, by name."""
+
+
+class FlatSegment:
+    """Every vector as it came; grows."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._index = faiss.IndexFlatIP(dimensions)
+
+    @property
+    def rows(self) -> int:
+        """See `Segment`."""
+        return int(self._index.ntotal)
+
+    def add(self, vectors: Vectors) -> None:
+        """Enter vectors [n, d] behind the last."""
+        self._index.add(vectors)
+
+    def nearest(self, query: Vectors, k: int, bits: Bits | None) -> tuple[Ids, Vectors]:
+        """See `Segment`; exact."""
+        if not self.rows:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        parameters = None if bits is None else faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+        scores, rows = self._index.search(query[None], min(k, self.rows), params=parameters)
+        found = rows[0] >= 0
+        return rows[0][found], scores[0][found]
+
+    def vectors(self, rows: Ids) -> Vectors:
+        """See `Segment`; exact."""
+        memory = faiss.rev_swig_ptr(self._index.get_xb(), self._index.ntotal * self._index.d)
+        chosen: Vectors = memory.reshape(self.rows, self._index.d)[rows]
+        return chosen
+
+    def state(self) -> dict[str, bytes]:
+        """See `Segment`."""
+        return {"flat": self.vectors(np.arange(self.rows)).tobytes()}
+
+    @classmethod
+    def restored(cls, dimensions: int, state: Mapping[str, bytes]) -> Self:
+        """What `state` gave."""
+        segment = cls(dimensions)
+        segment.add(np.frombuffer(state["flat"], np.float32).reshape(-1, dimensions))
+        return segment
+
+
+class Codec:
+    """Numbers as 8 bits, each dimension with its own range; what was decoded encodes to the same."""
+
+    def __init__(self, low: Vectors, step: Vectors) -> None:
+        self.low, self.step = low, step
+
+    @classmethod
+    def over(cls, low: Vectors, high: Vectors) -> Self:
+        """For numbers from low [d] to high [d], with a margin."""
+        margin = MARGIN * np.maximum(high - low, np.float32(1e-6))
+        return cls(low - margin, (high - low + 2 * margin) / np.float32(LEVELS))
+
+    def holds(self, low: Vectors, high: Vectors) -> bool:
+        """Whether numbers in that range lose nothing but their last bits."""
+        return bool((low >= self.low).all() and (high <= self.low + LEVELS * self.step).all())
+
+    def encode(self, vectors: Vectors) -> Bits:
+        """Codes [n, d]."""
+        codes: Bits = np.clip(np.rint((vectors - self.low) / self.step), 0, LEVELS).astype(np.uint8)
+        return codes
+
+    def decode(self, codes: Bits) -> Vectors:
+        """Vectors [n, d]."""
+        decoded: Vectors = codes * self.step + self.low
+        return decoded
+
+
+class QuantizedSegment:
+    """Groups, a scan of 4-bit codes and a comparison by 8-bit numbers (`choice`); does not grow."""
+
+    def __init__(self, index: Any, codec: Codec, codes: Bits, probes: int) -> None:
+        self._index = index
+        self._probes = probes
+        self._codes = codes
+        self.codec = codec
+
+    @classmethod
+    def built(cls, source: Source, rows: int, dimensions: int, plan: Plan, codec: Codec | None = None) -> Self:
+        """Of rows that `source(first, end)` gives [end - first, d]; `codec` is that of the index before this one."""
+        parts = [(first, min(first + BATCH, rows)) for first in range(0, rows, BATCH)]
+        ranges = [(part.min(axis=0), part.max(axis=0)) for part in (source(*part) for part in parts)]
+        low, high = np.min([each[0] for each in ranges], axis=0), np.max([each[1] for each in ranges], axis=0)
+        kept = codec if codec is not None and codec.holds(low, high) else Codec.over(low, high)
+        index = _trained(source, rows, dimensions, plan)
+        codes = np.empty((rows, dimensions), np.uint8)
+        for first, end in parts:
+            vectors = source(first, end)
+            index.add(_padded(vectors))
+            codes[first:end] = kept.encode(vectors)
+        return cls(index, kept, codes, plan.probes)
+
+    @property
+    def rows(self) -> int:
+        """See `Segment`."""
+        return len(self._codes)
+
+    def nearest(self, query: Vectors, k: int, bits: Bits | None) -> tuple[Ids, Vectors]:
+        """See `Segment`; where the groups probed hold too few rows that count, all are probed."""
+        wanted = min(self.rows, max(CANDIDATES * k, FEWEST))
+        rows = self._scan(query, wanted, bits, self._probes)
+        if len(rows) < min(k, wanted) and self._probes < self._index.nlist:
+            rows = self._scan(query, wanted, bits, self._index.nlist)
+        scores = self.vectors(rows) @ query
+        best = np.argsort(-scores, kind="stable")[:k]
+        return rows[best], scores[best]
+
+    def vectors(self, rows: Ids) -> Vectors:
+        """See `Segment`."""
+        return self.codec.decode(self._codes[rows])
+
+    def state(self) -> dict[str, bytes]:
+        """See `Segment`."""
+        ranges = np.concatenate([self.codec.low, self.codec.step]).astype(np.float32)
+        index = faiss.serialize_index(self._index)
+        probes = self._probes.to_bytes(8, "little")
+        return {"ivf": index.tobytes(), "codes": self._codes.tobytes(), "ranges": ranges.tobytes(), "probes": probes}
+
+    @classmethod
+    def restored(cls, dimensions: int, state: Mapping[str, bytes]) -> Self:
+        """What `state` gave. It must have been verified: FAISS trusts it."""
+        low, step = np.frombuffer(state["ranges"], np.float32).reshape(2, dimensions)
+        codes = np.frombuffer(state["codes"], np.uint8).reshape(-1, dimensions)
+        index = faiss.deserialize_index(np.frombuffer(state["ivf"], np.uint8))
+        return cls(index, Codec(low, step), codes, int.from_bytes(state["probes"], "little"))
+
+    def _scan(self, query: Vectors, wanted: int, bits: Bits | None, probes: int) -> Ids:
+        selector = None if bits is None else faiss.IDSelectorBitmap(bits)
+        parameters = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
+        rows: Ids = self._index.search(_padded(query[None]), wanted, params=parameters)[1][0]
+        return rows[rows >= 0]
+
+
+def _trained(source: Source, rows: int, dimensions: int, plan: Plan) -> Any:
+    """An empty index whose groups and codes fit a sample, which is taken in batches all over the rows."""
+    padded = dimensions + -dimensions % SUBSPACE
+    index = faiss.IndexIVFPQFastScan(
+        faiss.IndexFlatIP(padded), padded, plan.lists, padded // SUBSPACE, 4, faiss.METRIC_INNER_PRODUCT
+    )
+    index.cp.min_points_per_centroid = PER_LIST
+    every = max(1, rows // (TRAINED * plan.lists))
+    index.train(_padded(np.concatenate([source(at, min(at + BATCH, rows))[::every] for at in range(0, rows, BATCH)])))
+    return index
+
+
+def _padded(vectors: Vectors) -> Vectors:
+    """With zeros behind, so that codes have equal parts; inner products are the same."""
+    short = -vectors.shape[1] % SUBSPACE
+    return np.ascontiguousarray(np.pad(vectors, ((0, 0), (0, short))) if short else vectors, np.float32)
+
+
+def segment_of(source: Source, rows: int, dimensions: int, plan: Plan, codec: Codec | None = None) -> Segment:
+    """What the plan says, of rows that `source(first, end)` gives."""
+    if not plan.exact:
+        return QuantizedSegment.built(source, rows, dimensions, plan, codec)
+    flat = FlatSegment(dimensions)
+    for first in range(0, rows, BATCH):
+        flat.add(source(first, min(first + BATCH, rows)))
+    return flat
+
+
+def restored(dimensions: int, state: Mapping[str, bytes]) -> Segment:
+    """What `Segment.state` gave. It must have been verified: FAISS trusts it."""
+    return (FlatSegment if "flat" in state else QuantizedSegment).restored(dimensions, state)

@@ -1,0 +1,184 @@
+"""Chunks of a collection that are kept together: their vectors, postings, ids and files, and which of them still count.
+
+A chunk has a place here, and one or more rows in a row of the segment (its windows). Removing one only clears its flag
+and its rows' bits. It knows no request and no lock.
+"""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+import numpy as np
+
+from retrieval.bm25 import Lexicon, Numbers
+from retrieval.filters import Mask
+from retrieval.index.choice import choose
+from retrieval.index.protocol import Ids, Vectors
+from retrieval.index.segments import Bits, Codec, FlatSegment, QuantizedSegment, Segment, segment_of
+
+FEW_ROWS = 5_000
+"""Where a filter leaves no more rows than this, each of them is compared: exact, and cheaper than a scan."""
+
+
+class Part:
+    """Changes run alone, searches side by side."""
+
+    def __init__(self, segment: Segment, lexicon: Lexicon, chunk_ids: "array[int]", files: "array[int]") -> None:
+        self.segment = segment
+        self.lexicon = lexicon
+        self.chunk_ids = chunk_ids
+        self.files = files
+        self.starts = array("i", [0])
+        self.owners = array("i")
+        self.flags = bytearray()
+        self.alive_count = 0
+        self._bits = bytearray()
+        self._places: dict[int, int] | None = {}
+
+    @classmethod
+    def empty(cls, dimensions: int) -> Self:
+        """One that grows."""
+        return cls(FlatSegment(dimensions), Lexicon(), array("q"), array("i"))
+
+    @classmethod
+    def frozen(
+        cls, segment: Segment, lexicon: Lexicon, ids: Ids, files: Numbers, windows: Numbers, flags: Mask | None = None
+    ) -> Self:
+        """One that does not grow: ids [n] rise, and windows [n] says how many rows each chunk has."""
+        part = cls(segment, lexicon, array("q", ids.tobytes()), array("i", files.tobytes()))
+        part.starts = array("i", np.concatenate([[0], np.cumsum(windows)]).astype(np.int32).tobytes())
+        part.owners = array("i", np.repeat(np.arange(len(ids), dtype=np.int32), windows).tobytes())
+        kept = np.ones(len(ids), bool) if flags is None else flags
+        part.flags, part.alive_count = bytearray(kept.tobytes()), int(kept.sum())
+        part._bits = bytearray(_bits(np.repeat(kept, windows)).tobytes())
+        part._places = None
+        return part
+
+    @classmethod
+    def merged(cls, parts: Sequence["Part"], alive: Sequence[Mask], dimensions: int, budget_bytes: int | None) -> Self:
+        """One of many, with those chunks that `alive` [n] of each names; its index is chosen anew."""
+        ids = np.concatenate(
+            [np.array(part.chunk_ids, np.int64)[mask] for part, mask in zip(parts, alive, strict=True)]
+        )
+        order = np.argsort(ids, kind="stable")
+        places = np.concatenate([np.flatnonzero(mask) for mask in alive])[order]
+        which = np.repeat(np.arange(len(parts)), [int(mask.sum()) for mask in alive])[order]
+        moved = [np.full(len(mask), -1, np.int32) for mask in alive]
+        files, windows = np.zeros(len(ids), np.int32), np.zeros(len(ids), np.int32)
+        firsts = np.zeros(len(ids), np.int64)
+        for number, part in enumerate(parts):
+            here = which == number
+            starts, chosen = np.array(part.starts, np.int32), places[here]
+            moved[number][chosen] = np.flatnonzero(here)
+            files[here] = np.array(part.files, np.int32)[chosen]
+            windows[here], firsts[here] = np.diff(starts)[chosen], starts[chosen]
+        rows = np.repeat(firsts - np.cumsum(windows) + windows, windows) + np.arange(windows.sum())
+        row_parts = np.repeat(which, windows)
+
+        def source(first: int, end: int) -> Vectors:
+            found = np.empty((end - first, dimensions), np.float32)
+            for number, part in enumerate(parts):
+                here = row_parts[first:end] == number
+                if here.any():
+                    found[here] = part.segment.vectors(rows[first:end][here])
+            return found
+
+        plan = choose(len(rows), dimensions, budget_bytes)
+        segment = segment_of(source, len(rows), dimensions, plan, _codec(parts))
+        return cls.frozen(segment, Lexicon.merged([part.lexicon for part in parts], moved), ids[order], files, windows)
+
+    def add(self, chunk_id: int, vectors: Vectors, terms: Iterable[str], file: int) -> None:
+        """Enter a chunk with vectors [n, d] of length 1; only where it grows, and only an id that is not there."""
+        assert self._places is not None
+        assert isinstance(self.segment, FlatSegment)
+        place = self.lexicon.add(terms)
+        self.segment.add(vectors)
+        self.chunk_ids.append(chunk_id)
+        self.files.append(file)
+        self.flags.append(1)
+        for row in range(self.starts[-1], self.starts[-1] + len(vectors)):
+            if row % 8 == 0:
+                self._bits.append(0)
+            self._bits[row // 8] |= 1 << row % 8
+            self.owners.append(place)
+        self.starts.append(self.starts[-1] + len(vectors))
+        self._places[chunk_id] = place
+        self.alive_count += 1
+
+    def remove(self, chunk_id: int) -> bool:
+        """Whether it was there; it is found no more."""
+        place = self._place(chunk_id)
+        if place is None or not self.flags[place]:
+            return False
+        self.flags[place] = 0
+        self.alive_count -= 1
+        for row in range(self.starts[place], self.starts[place + 1]):
+            self._bits[row // 8] &= ~(1 << row % 8)
+        if self._places is not None:
+            del self._places[chunk_id]
+        return True
+
+    def alive(self) -> Mask:
+        """Which chunks [n] still count; a copy."""
+        return np.frombuffer(bytes(self.flags), np.uint8).astype(bool)
+
+    def dense(self, query: Vectors, k: int, allowed: Mask | None) -> tuple[Ids, Vectors]:
+        """At most k places of different chunks and the best inner product of each, best first; `allowed` [n] of all.
+
+        Without `allowed`, all that are alive.
+        """
+        if not self.owners or not self.alive_count:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        owners = self._owners()
+        bits: Bits | None = np.frombuffer(bytes(self._bits), np.uint8)
+        if allowed is None:
+            bits = bits if self.alive_count < len(self.flags) else None
+        else:
+            rows = np.flatnonzero(allowed[owners])
+            if len(rows) <= FEW_ROWS:
+                return _best(owners[rows], self.segment.vectors(rows) @ query, k)
+            bits = _bits(allowed[owners])
+        return self._distinct(query, k, bits, owners)
+
+    def vectors_of(self, place: int) -> Vectors:
+        """A chunk's windows [n, d]."""
+        return self.segment.vectors(np.arange(self.starts[place], self.starts[place + 1]))
+
+    def _distinct(self, query: Vectors, k: int, bits: Bits | None, owners: Numbers) -> tuple[Ids, Vectors]:
+        """Ask for more rows until they belong to k chunks, or there are no more."""
+        width = k
+        while True:
+            rows, scores = self.segment.nearest(query, width, bits)
+            places, best = _best(owners[rows], scores, k)
+            if len(places) >= k or len(rows) < width:
+                return places, best
+            width *= 2
+
+    def _owners(self) -> Numbers:
+        """A copy where the part grows: an array with a view on it cannot."""
+        view = np.frombuffer(self.owners, np.int32)
+        return view if self._places is None else view.copy()
+
+    def _place(self, chunk_id: int) -> int | None:
+        if self._places is not None:
+            return self._places.get(chunk_id)
+        place = int(np.searchsorted(np.frombuffer(self.chunk_ids, np.int64), chunk_id)) if self.chunk_ids else 0
+        return place if place < len(self.chunk_ids) and self.chunk_ids[place] == chunk_id else None
+
+
+def _best(owners: Numbers, scores: Vectors, k: int) -> tuple[Ids, Vectors]:
+    """Each owner once with its best score, best first."""
+    order = np.argsort(-scores, kind="stable")
+    _, firsts = np.unique(owners[order], return_index=True)
+    chosen = order[np.sort(firsts)[:k]]
+    return owners[chosen].astype(np.int64), scores[chosen]
+
+
+def _bits(mask: Mask) -> Bits:
+    return np.packbits(mask, bitorder="little")
+
+
+def _codec(parts: Sequence[Part]) -> Codec | None:
+    """That of the largest quantized part, so that a rebuild does not round what was rounded."""
+    segments = [part.segment for part in parts if isinstance(part.segment, QuantizedSegment)]
+    return max(segments, key=lambda each: each.rows).codec if segments else None
