@@ -8,7 +8,7 @@ counts would ask for a new index: that is why it is not used.)
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -45,6 +45,29 @@ class Lexicon:
         """Numbers of the documents with this term, each once, and how often they hold it; copies."""
         documents, often = self.postings.get(term, (array("i"), array("i")))
         return np.array(documents, np.int32), np.array(often, np.int32)
+
+    def state(self) -> dict[str, bytes]:
+        """The whole content, by name."""
+        counts = array("i", (len(documents) for documents, _ in self.postings.values()))
+        return {
+            "lengths": self.lengths.tobytes(),
+            "terms": "\n".join(self.postings).encode("utf-8", "surrogatepass"),
+            "counts": counts.tobytes(),
+            "documents": b"".join(documents.tobytes() for documents, _ in self.postings.values()),
+            "often": b"".join(often.tobytes() for _, often in self.postings.values()),
+        }
+
+    @classmethod
+    def restored(cls, state: Mapping[str, bytes]) -> Self:
+        """What `state` gave."""
+        lexicon, terms, start = cls(), state["terms"].decode("utf-8", "surrogatepass").split("\n"), 0
+        lexicon.lengths = array("i", state["lengths"])
+        counts = array("i", state["counts"])
+        for term, count in zip(terms if counts else [], counts, strict=True):
+            end = start + 4 * count
+            lexicon.postings[term] = array("i", state["documents"][start:end]), array("i", state["often"][start:end])
+            start = end
+        return lexicon
 
     @classmethod
     def merged(cls, lexicons: Sequence["Lexicon"], moved: Sequence[Numbers]) -> Self:

@@ -7,6 +7,7 @@ in at once. It knows no file, and no text of a chunk: only its terms. Thread-saf
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -76,6 +77,17 @@ class _Found:
 
     allowed: list[Mask] | None
     lexical: list[Vectors]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a collection holds at `seq`: frozen parts, the files' ids by number, and each file's attributes."""
+
+    dimensions: int
+    seq: int
+    parts: Sequence[Mapping[str, bytes]]
+    files: Sequence[str]
+    attributes: Sequence[Attributes]
 
 
 class Collection:
@@ -151,6 +163,26 @@ class Collection:
             if query.mmr_lambda is None or not hits:
                 return [hit for hit, _ in hits[:k]]
             return self._diverse(hits, vector, k, query.mmr_lambda)
+
+    def content(self) -> Content:
+        """The whole content at one moment. Searches go on meanwhile, changes wait."""
+        dimensions = self.shape.dimensions
+        with self._reading.shared():
+            frozen = [
+                Part.merged([part], [part.alive()], dimensions, None) if part.grows else part for part in self._parts
+            ]
+            states = [part.state() for part in frozen if part.chunk_ids]
+            return Content(dimensions, self.seq, states, list(self._files), self._columns.attributes())
+
+    @classmethod
+    def of(cls, content: Content, budget_bytes: int | None = None) -> Self:
+        """What `content` gave, which must have been verified (`retrieval.archive`)."""
+        collection = cls(Shape(content.dimensions), budget_bytes)
+        collection._parts[:0] = [Part.restored(content.dimensions, state) for state in content.parts]
+        for file_id, attributes in zip(content.files, content.attributes, strict=True):
+            collection._columns.set(collection._file(file_id), attributes)
+        collection.seq = content.seq
+        return collection
 
     @property
     def wants_compaction(self) -> bool:

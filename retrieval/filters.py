@@ -120,6 +120,12 @@ class _Column:
         self.codes[row] = self.code_of.setdefault(value, len(self.code_of)) if coded else -1  # type: ignore[arg-type]
         self.numbers[row] = np.nan if coded or value is None else float(value)
 
+    def values(self) -> Iterator[Value | None]:
+        """By row."""
+        coded = list(self.code_of)
+        for code, number in zip(self.codes, self.numbers, strict=True):
+            yield coded[code] if code >= 0 else None if number != number else number  # noqa: PLR0124  a NaN
+
     def mask(self, asked: Comparison, rows: int) -> Mask:
         found = np.zeros(rows, bool)
         known = found[: len(self.codes)]
@@ -157,6 +163,15 @@ class Columns:
         for key, column in self._columns.items():
             if key in attributes or row < len(column.codes):
                 column.set(row, attributes.get(key))
+
+    def attributes(self) -> list[dict[str, Value]]:
+        """Those of each row."""
+        found: list[dict[str, Value]] = [{} for _ in range(self.rows)]
+        for key, column in self._columns.items():
+            for row, value in enumerate(column.values()):
+                if value is not None:
+                    found[row][key] = value
+        return found
 
     def mask(self, asked: Filter) -> Mask:
         """Which rows [rows] the filter accepts."""

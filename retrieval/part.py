@@ -5,13 +5,14 @@ and its rows' bits. It knows no request and no lock.
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
 
 from retrieval.bm25 import Lexicon, Numbers
 from retrieval.filters import Mask
+from retrieval.index import segments
 from retrieval.index.choice import choose
 from retrieval.index.protocol import Ids, Vectors
 from retrieval.index.segments import Bits, Codec, FlatSegment, QuantizedSegment, Segment, segment_of
@@ -86,6 +87,26 @@ class Part:
         plan = choose(len(rows), dimensions, budget_bytes)
         segment = segment_of(source, len(rows), dimensions, plan, _codec(parts))
         return cls.frozen(segment, Lexicon.merged([part.lexicon for part in parts], moved), ids[order], files, windows)
+
+    @property
+    def grows(self) -> bool:
+        """Whether chunks can be added."""
+        return self._places is not None
+
+    def state(self) -> dict[str, bytes]:
+        """The whole content of a frozen part, by name."""
+        assert not self.grows
+        windows = np.diff(np.array(self.starts, np.int32)).astype(np.int32)
+        own = {"ids": self.chunk_ids.tobytes(), "files": self.files.tobytes(), "windows": windows.tobytes()}
+        return own | {"flags": bytes(self.flags)} | self.lexicon.state() | self.segment.state()
+
+    @classmethod
+    def restored(cls, dimensions: int, state: Mapping[str, bytes]) -> Self:
+        """What `state` gave. It must have been verified."""
+        ids, flags = np.frombuffer(state["ids"], np.int64), np.frombuffer(state["flags"], np.uint8).astype(bool)
+        files, windows = (np.frombuffer(state[name], np.int32) for name in ("files", "windows"))
+        segment = segments.restored(dimensions, state)
+        return cls.frozen(segment, Lexicon.restored(state), ids, files, windows, flags)
 
     def add(self, chunk_id: int, vectors: Vectors, terms: Iterable[str], file: int) -> None:
         """Enter a chunk with vectors [n, d] of length 1; only where it grows, and only an id that is not there."""

@@ -41,5 +41,5 @@ def choose(rows: int, dimensions: int, budget_bytes: int | None = None) -> Plan:
     fits = budget_bytes is None or rows * dimensions * NUMBER_BYTES <= budget_bytes
     if rows < LEAST_TRAINED or (rows <= EXACT_ROWS and fits):
         return Plan()
-    lists = max(1, min(int(4 * math.sqrt(rows)), rows // PER_LIST))
+    lists = max(1, min(int(2 * math.sqrt(rows)), rows // PER_LIST))
     return Plan(lists, min(lists, max(16, math.isqrt(lists))))

@@ -16,15 +16,17 @@ from retrieval.index.protocol import Ids, Vectors
 Bits = npt.NDArray[np.uint8]
 Source = Callable[[int, int], Vectors]
 
-CANDIDATES = 20
+CANDIDATES = 40
 """How many times k the 4-bit scan hands on, and no fewer than FEWEST."""
-FEWEST = 200
+FEWEST = 400
 BATCH = 10_000
 TRAINED = 64
 """Vectors per group that training looks at."""
+ROUNDS = 10
+"""Of k-means; the 15 more of the default move groups by little."""
 LEVELS = 255
 MARGIN = 0.1
-"""How far beyond what it saw an 8-bit code reaches, so that a rebuild can keep it and lose nothing."""
+"""By what share of its range a few numbers may miss it before a rebuild makes new codes, and so rounds again."""
 
 
 class Segment(Protocol):
@@ -94,13 +96,13 @@ class Codec:
 
     @classmethod
     def over(cls, low: Vectors, high: Vectors) -> Self:
-        """For numbers from low [d] to high [d], with a margin."""
-        margin = MARGIN * np.maximum(high - low, np.float32(1e-6))
-        return cls(low - margin, (high - low + 2 * margin) / np.float32(LEVELS))
+        """For numbers from low [d] to high [d]."""
+        return cls(low, np.maximum(high - low, np.float32(1e-6)) / np.float32(LEVELS))
 
     def holds(self, low: Vectors, high: Vectors) -> bool:
-        """Whether numbers in that range lose nothing but their last bits."""
-        return bool((low >= self.low).all() and (high <= self.low + LEVELS * self.step).all())
+        """Whether numbers from low [d] to high [d] fit well enough: what is beyond its range takes its end."""
+        margin = MARGIN * LEVELS * self.step
+        return bool((low >= self.low - margin).all() and (high <= self.low + LEVELS * self.step + margin).all())
 
     def encode(self, vectors: Vectors) -> Bits:
         """Codes [n, d]."""
@@ -185,6 +187,7 @@ def _trained(source: Source, rows: int, dimensions: int, plan: Plan) -> Any:
         faiss.IndexFlatIP(padded), padded, plan.lists, padded // SUBSPACE, 4, faiss.METRIC_INNER_PRODUCT
     )
     index.cp.min_points_per_centroid = PER_LIST
+    index.cp.niter = ROUNDS
     every = max(1, rows // (TRAINED * plan.lists))
     index.train(_padded(np.concatenate([source(at, min(at + BATCH, rows))[::every] for at in range(0, rows, BATCH)])))
     return index
