@@ -67,13 +67,15 @@ class Folder:
         path = self._root / name
         draft = path.with_name(f"{DRAFT}{secrets.token_hex(4)}")
         with files.disk_faults(path):
+            new = [folder for folder in path.parents if not folder.exists()]
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 _write(draft, content)
                 draft.replace(path)
             finally:
                 draft.unlink(missing_ok=True)
-            files.sync_folder(path.parent)
+            for folder in (path.parent, *(each.parent for each in new)):  # a new folder is a name in the one above
+                files.sync_folder(folder)
 
     def get(self, name: str) -> bytes:
         """The file's content."""

@@ -9,8 +9,9 @@ import pytest
 from api.db import schema
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.application import Application, application
-from tests.fixtures.data_dirs import held_layout, open_folder
+from tests.fixtures.data_dirs import held_layout
 from tests.fixtures.database import query
+from tests.fixtures.disks import small_disk
 
 DISK_MIB = 160
 MESSAGE = "x" * 200_000
@@ -19,21 +20,8 @@ MESSAGE = "x" * 200_000
 @pytest.fixture
 def disk() -> Iterator[Path]:
     """A small file system of its own."""
-    with open_folder() as root:
-        place = root / "disk"
-        place.mkdir()
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,mode=755", "tmpfs", str(place)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if mounted.returncode:
-            pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-        try:
-            yield place
-        finally:
-            subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with small_disk(DISK_MIB) as place:
+        yield place
 
 
 def enlarge(disk: Path) -> None:
