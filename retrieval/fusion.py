@@ -37,15 +37,15 @@ def diversify(relevance: Sequence[float], vectors: Vectors, k: int, keep: float)
     """At most k places of `relevance`, each time the one that is relevant and unlike those before it.
 
     Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): `keep` (lambda) 1 asks for relevance alone, 0 for
-    difference alone. Vectors [n, d] have length 1.
+    difference alone; the most relevant is always the first. Vectors [n, d] have length 1.
     """
     worth = np.asarray(relevance, np.float64)
     likest = np.zeros(len(worth))
     free = np.ones(len(worth), bool)
     chosen: list[int] = []
     while len(chosen) < min(k, len(worth)):
-        marginal = np.where(free, keep * worth - (1 - keep) * likest, -np.inf)
-        chosen.append(int(marginal.argmax()))
+        marginal = keep * worth - (1 - keep) * likest if chosen else worth
+        chosen.append(int(np.where(free, marginal, -np.inf).argmax()))
         free[chosen[-1]] = False
         likeness = (vectors @ vectors[chosen[-1]]).astype(np.float64)
         likest = likeness if len(chosen) == 1 else np.maximum(likest, likeness)
