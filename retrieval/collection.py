@@ -6,7 +6,7 @@ in at once. It knows no file, and no text of a chunk: only its terms. Thread-saf
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -73,10 +73,11 @@ class Hit:
 
 @dataclass(slots=True)
 class _Found:
-    """A query at work: which chunks may answer, and what the words say."""
+    """A query at work: which chunks may answer (None: all), what the words say (None: there are none), and cosines."""
 
     allowed: list[Mask] | None
-    lexical: list[Vectors]
+    lexical: list[Vectors] | None
+    dense: dict[tuple[int, int], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +146,15 @@ class Collection:
             BadRequest: a vector that is none, weights that weigh nothing, or a number out of range.
         """
         k, vector = _checked(query), None if query.vector is None else self._scaled(query.vector[None])[0]
-        depth = max(DEPTH * k, LEAST_DEPTH)
+        legs = vector is not None and query.weights[0] > 0, bool(query.terms) and query.weights[1] > 0
+        if not any(legs):
+            return []
+        depth = max(DEPTH * k, LEAST_DEPTH) if all(legs) or query.mmr_lambda is not None else k
         with self._reading.shared():
             found = self._prepared(query)
-            rankings, weights = [], []
-            if vector is not None and query.weights[0]:
-                rankings.append(self._dense(vector, depth, found))
-                weights.append(query.weights[0])
-            if query.terms and query.weights[1]:
-                rankings.append(_lexical(found, depth))
-                weights.append(query.weights[1])
-            if not rankings:
-                return []
+            rankings = [self._dense(vector, depth, found)] if vector is not None and legs[0] else []
+            rankings += [_lexical(found.lexical, depth)] if found.lexical and legs[1] else []
+            weights = [weight for weight, leg in zip(query.weights, legs, strict=True) if leg]
             fused = fusion.fuse(rankings, weights)
             hits = [(self._hit(place, score, vector, found), place) for place, score in fused.items()]
             hits = [pair for pair in hits if pair[0].score >= query.threshold]
@@ -235,27 +233,33 @@ class Collection:
         return scaled
 
     def _prepared(self, query: Query) -> _Found:
-        alive = [part.alive() for part in self._parts]
-        lexical, most = bm25.scores([part.lexicon for part in self._parts], alive, query.terms)
-        shares = [each / np.float32(most or 1) for each in lexical]
-        if query.filter is None:
-            return _Found(None, shares)
-        mask = self._columns.mask(query.filter)
-        allowed = [here & mask[np.array(part.files, np.int32)] for here, part in zip(alive, self._parts, strict=True)]
-        return _Found(allowed, [share * here for share, here in zip(shares, allowed, strict=True)])
+        if not query.terms and query.filter is None:
+            return _Found(None, None)
+        counted = alive = [part.alive() for part in self._parts]
+        if query.filter is not None:
+            mask = self._columns.mask(query.filter)
+            counted = [each & mask[part.file_numbers()] for each, part in zip(alive, self._parts, strict=True)]
+        allowed = None if query.filter is None else counted
+        if not query.terms:
+            return _Found(allowed, None)
+        scores, most = bm25.scores([part.lexicon for part in self._parts], alive, query.terms)
+        return _Found(
+            allowed, [each * here / np.float32(most or 1) for each, here in zip(scores, counted, strict=True)]
+        )
 
     def _dense(self, vector: Vectors, depth: int, found: _Found) -> list[tuple[int, int]]:
-        pairs = []
         for number, part in enumerate(self._parts):
             places, scores = part.dense(vector, depth, None if found.allowed is None else found.allowed[number])
-            pairs += [(score, (number, place)) for place, score in zip(places.tolist(), scores.tolist(), strict=True)]
-        return [place for _, place in sorted(pairs, key=lambda pair: -pair[0])[:depth]]
+            found.dense.update(zip(((number, place) for place in places.tolist()), scores.tolist(), strict=True))
+        return sorted(found.dense, key=lambda place: -found.dense[place])[:depth]
 
     def _hit(self, place: tuple[int, int], fused: float, vector: Vectors | None, found: _Found) -> Hit:
         number, chunk = place
         part = self._parts[number]
-        dense = 0.0 if vector is None else float((part.vectors_of(chunk) @ vector).max())
-        lexical = float(found.lexical[number][chunk])
+        dense = found.dense.get(place, 0.0)
+        if vector is not None and place not in found.dense:
+            dense = float((part.vectors_of(chunk) @ vector).max())
+        lexical = float(found.lexical[number][chunk]) if found.lexical else 0.0
         return Hit(part.chunk_ids[chunk], min(fused, 1.0), min(max(dense, 0.0), 1.0), min(lexical, 1.0))
 
     def _diverse(
@@ -268,9 +272,9 @@ class Collection:
         return [hits[place][0] for place in fusion.diversify([hit.score for hit, _ in hits], nearest, k, keep)]
 
 
-def _lexical(found: _Found, depth: int) -> list[tuple[int, int]]:
+def _lexical(shares: Sequence[Vectors], depth: int) -> list[tuple[int, int]]:
     pairs = []
-    for number, scores in enumerate(found.lexical):
+    for number, scores in enumerate(shares):
         holders = np.flatnonzero(scores)
         if len(holders) > depth:
             holders = holders[np.argpartition(-scores[holders], depth)[:depth]]

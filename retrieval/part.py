@@ -143,6 +143,10 @@ class Part:
         """Which chunks [n] still count; a copy."""
         return np.frombuffer(bytes(self.flags), np.uint8).astype(bool)
 
+    def file_numbers(self) -> Numbers:
+        """The file of each chunk [n]."""
+        return _view(self.files, copied=self.grows)
+
     def dense(self, query: Vectors, k: int, allowed: Mask | None) -> tuple[Ids, Vectors]:
         """At most k places of different chunks and the best inner product of each, best first; `allowed` [n] of all.
 
@@ -150,11 +154,11 @@ class Part:
         """
         if not self.owners or not self.alive_count:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        owners = self._owners()
-        bits: Bits | None = np.frombuffer(bytes(self._bits), np.uint8)
-        if allowed is None:
-            bits = bits if self.alive_count < len(self.flags) else None
-        else:
+        owners = _view(self.owners, copied=self.grows)
+        bits: Bits | None = None
+        if allowed is None and self.alive_count < len(self.flags):
+            bits = np.frombuffer(bytes(self._bits), np.uint8)
+        if allowed is not None:
             rows = np.flatnonzero(allowed[owners])
             if len(rows) <= FEW_ROWS:
                 return _best(owners[rows], self.segment.vectors(rows) @ query, k)
@@ -175,16 +179,17 @@ class Part:
                 return places, best
             width *= 2
 
-    def _owners(self) -> Numbers:
-        """A copy where the part grows: an array with a view on it cannot."""
-        view = np.frombuffer(self.owners, np.int32)
-        return view if self._places is None else view.copy()
-
     def _place(self, chunk_id: int) -> int | None:
         if self._places is not None:
             return self._places.get(chunk_id)
         place = int(np.searchsorted(np.frombuffer(self.chunk_ids, np.int64), chunk_id)) if self.chunk_ids else 0
         return place if place < len(self.chunk_ids) and self.chunk_ids[place] == chunk_id else None
+
+
+def _view(numbers: "array[int]", *, copied: bool) -> Numbers:
+    """As numpy has them; a copy where the part grows, because an array with a view on it cannot."""
+    view = np.frombuffer(numbers, np.int32)
+    return view.copy() if copied else view
 
 
 def _best(owners: Numbers, scores: Vectors, k: int) -> tuple[Ids, Vectors]:

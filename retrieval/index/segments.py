@@ -16,7 +16,7 @@ from retrieval.index.protocol import Ids, Vectors
 Bits = npt.NDArray[np.uint8]
 Source = Callable[[int, int], Vectors]
 
-CANDIDATES = 40
+CANDIDATES = 20
 """How many times k the 4-bit scan hands on, and no fewer than FEWEST."""
 FEWEST = 400
 BATCH = 10_000
