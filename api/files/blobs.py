@@ -97,6 +97,7 @@ class Writing:
         self._part_bytes = part_bytes
         self._pending = bytearray()
         self._number = self._size = 0
+        self._running: asyncio.Future[None] | None = None
         self._address = hmac.new(_address_key(key), digestmod=hashlib.sha256)
 
     async def add(self, piece: bytes) -> None:
@@ -117,12 +118,15 @@ class Writing:
 
     async def abandon(self) -> None:
         """Remove what was written. Errors as `Blobs.remove`."""
+        if self._running is not None:  # a thread cannot be cancelled: what it writes must not come after this
+            await asyncio.wait([self._running])
         await asyncio.to_thread(_remove, self._target, self._blob_id)
 
     async def _put(self, count: int, *, last: bool) -> None:
         content = bytes(self._pending[:count])
         del self._pending[:count]
-        await asyncio.to_thread(self._write, content, last=last)
+        self._running = asyncio.ensure_future(asyncio.to_thread(self._write, content, last=last))
+        await asyncio.shield(self._running)
         self._number += 1
 
     def _write(self, content: bytes, *, last: bool) -> None:
