@@ -66,6 +66,9 @@ class Bucket:
         """One DELETE, which does not mind absence."""
         self._asked(self._client.delete_object, Bucket=self._bucket, Key=self._prefix + name)
 
+    def tidy(self, prefix: str, before: float) -> None:
+        """A PUT leaves nothing half written."""
+
     def _asked(self, call: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401  boto3 has no types
         try:
             return call(*arguments, **named)

@@ -3,6 +3,7 @@
 A target is one file here (`folder` below, `api/backup/s3.py`) and a scheme in `open_target`.
 """
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -37,6 +38,10 @@ class Target(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove an object; one that is not there is no error."""
+
+    def tidy(self, prefix: str, before: float) -> None:
+        """Remove what kills left half written below `prefix` (a folder's name, ending in a slash) before that (Unix
+        seconds)."""
 
 
 def open_target(text: str) -> Target:
@@ -104,10 +109,22 @@ class Folder:
         path = self._root / name
         with files.disk_faults(path):
             path.unlink(missing_ok=True)
-            for parent in path.parents:
-                if parent == self._root or not parent.is_dir() or any(parent.iterdir()):
-                    return
-                parent.rmdir()
+            self._close_empty(path)
+
+    def tidy(self, prefix: str, before: float) -> None:
+        """Drafts, which `names` does not show."""
+        with files.disk_faults(self._root):
+            for draft in list((self._root / prefix).rglob(f"{DRAFT}*")):
+                with contextlib.suppress(FileNotFoundError):  # its writer has just ended
+                    if draft.lstat().st_mtime < before:
+                        draft.unlink()
+                        self._close_empty(draft)
+
+    def _close_empty(self, path: Path) -> None:
+        for parent in path.parents:
+            if parent == self._root or not parent.is_dir() or any(parent.iterdir()):
+                return
+            parent.rmdir()
 
 
 def missing(place: str, name: str) -> DamagedBackup:

@@ -3,16 +3,19 @@
     blobs/<blob>/000000, 000001, …      each one value of `api.vault.seal`, bound to its blob, its number, and whether
                                         it is the last
 
-A blob's name is random. Its address, an HMAC under its owner's key, says only to the owner whether two contents are
-equal. Nothing is written in the clear, nor kept whole in memory. It does not know the rows that name the blobs: whoever
-writes one adds its row, and bytes without a row are swept.
+A blob's name is when it was begun and random digits. Its address, an HMAC under its owner's key, says only to the owner
+whether two contents are equal. Nothing is written in the clear, nor kept whole in memory. It does not know the rows
+that name the blobs: whoever writes one adds its row, and bytes without a row are swept.
 """
 
 import asyncio
 import hashlib
 import hmac
 import logging
-from collections.abc import AsyncIterator, Iterator
+import math
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,7 +29,7 @@ log = logging.getLogger(__name__)
 FOLDER = "blobs/"
 PART_BYTES = 4 * 2**20
 """What is in memory of one upload or download, about three times."""
-ADDRESS_BYTES = 32
+NAME = re.compile(r"[0-9a-f]{36}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,16 @@ class Written:
 
     size: int
     address: bytes
+
+
+def new_blob_id(now: float) -> str:
+    """A name for a new blob; `now` in Unix seconds."""
+    return f"{int(now):012x}{secrets.token_hex(12)}"
+
+
+def begun_at(blob_id: str) -> float:
+    """When a blob was begun, in Unix seconds; never, for a name that is none of ours."""
+    return float(int(blob_id[:12], 16)) if NAME.match(blob_id) else math.inf
 
 
 class Blobs:
@@ -73,9 +86,26 @@ class Blobs:
         """
         await asyncio.to_thread(_remove, self._target, blob_id)
 
+    async def sweep(self, known: Callable[[list[str]], Awaitable[set[str]]], before: float) -> int:
+        """Remove blobs that were begun before that (Unix seconds) and that nobody knows; how many they were.
+
+        `known` is told names and says which of them have a row. `before` must lie further back than an upload may
+        last (`api.files.upload.TOTAL_S`): one on its way has no row yet. Errors as `remove`.
+        """
+        old = sorted(name for name in await self.ids() if begun_at(name) < before)
+        unknown = set(old) - await known(old) if old else set()
+        for name in unknown:
+            await self.remove(name)
+        await asyncio.to_thread(self._tidy, before)
+        return len(unknown)
+
     async def ids(self) -> set[str]:
         """Every blob of which there are bytes, also of uploads that were broken off. Errors as `remove`."""
         return await asyncio.to_thread(self._ids)
+
+    def _tidy(self, before: float) -> None:
+        with _translated():
+            self._target.tidy(FOLDER, before)
 
     def _ids(self) -> set[str]:
         with _translated():

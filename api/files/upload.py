@@ -5,6 +5,7 @@ It knows neither routes nor who uploads: whoever calls it has checked the key be
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from configs.errors import BadRequest, BodyTimedOut, PayloadTooLarge, Unavailabl
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 SILENCE_S = 60.0
 """How long a client may send nothing."""
+TOTAL_S = 6 * 3600.0
+"""How long a whole body may take, however steadily it drips."""
 FORM_BYTES = 64 * 1024
 """What a form may have besides its file: fields, heads and boundaries."""
 
@@ -37,7 +40,7 @@ async def body_of(
     Raises:
         PayloadTooLarge: it says that it is larger than a form with such a file, which is told before anything is read,
             or it is.
-        BodyTimedOut: nothing came for `silence_s`.
+        BodyTimedOut: nothing came for `silence_s`, or it takes longer than `TOTAL_S`.
         BadRequest: the client left.
     """
     limit, size = max_file_bytes + FORM_BYTES, 0
@@ -45,8 +48,10 @@ async def body_of(
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length) > limit:
         raise too_large
-    more = True
+    more, begun_at = True, time.monotonic()
     while more:
+        if time.monotonic() - begun_at > TOTAL_S:
+            raise BodyTimedOut(f"The body did not arrive within {TOTAL_S:g} seconds.")
         try:
             async with asyncio.timeout(silence_s):
                 message = await receive()

@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.backup.target import Folder, Target, open_target
-from api.files.blobs import Blobs, Written
+from api.files.blobs import Blobs, Written, begun_at, new_blob_id
 from api.vault.keys import DataKey, fresh_key
 from configs.errors import Unavailable, Unreadable
 from tests.fixtures.backups import BUCKET, use_bucket
@@ -58,6 +58,7 @@ async def test_what_is_written_is_read(target: Target, size: int) -> None:
         await content_of(blobs, "b1", size)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.integers(1, 300))
 def test_an_address_tells_equal_content_to_its_owner_only(content: bytes, step: int) -> None:
     async def addresses() -> None:
@@ -132,3 +133,39 @@ async def test_a_full_disk_is_said_and_what_was_written_can_be_removed() -> None
         assert await blobs.ids() == set()
         await written(blobs, "b2", TEXT)
         assert await content_of(blobs, "b2", len(TEXT)) == TEXT
+
+
+async def test_what_nobody_knows_is_swept_when_it_is_old_enough(target: Target) -> None:
+    blobs, (old, lost, young) = Blobs(target, PART), [new_blob_id(at) for at in (1000, 1000, 3000)]
+    for name in (old, lost, young, "not-ours"):
+        await written(blobs, name, TEXT)
+    asked: list[str] = []
+
+    async def known(names: list[str]) -> set[str]:
+        asked.extend(names)
+        return {old}
+
+    assert await blobs.sweep(known, 2000) == 1
+    assert sorted(asked) == sorted([old, lost])
+    assert await blobs.ids() == {old, young, "not-ours"}
+    assert [begun_at(name) for name in (old, young)] == [1000, 3000]
+
+
+async def test_what_a_kill_left_half_written_is_swept(tmp_path: Path) -> None:
+    blobs, folder = Blobs(Folder(tmp_path), PART), tmp_path / "blobs"
+    half, fresh = folder / new_blob_id(1000) / ".draft-1", folder / new_blob_id(9e9) / ".draft-2"
+    for path, at in ((half, 1000), (fresh, 9e9)):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+        os.utime(path, (at, at))
+
+    async def known(names: list[str]) -> set[str]:
+        return set()
+
+    await blobs.sweep(known, 2000)
+    assert files_below(tmp_path) == [fresh]
+    assert is_gone(half.parent)
+
+
+def is_gone(folder: Path) -> bool:
+    return not folder.exists()

@@ -2,7 +2,7 @@
 
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai import OpenAI
 
@@ -45,6 +45,7 @@ FILE_PART = part('form-data; name="file"; filename="a.txt"', b"text")
 END = b"--b--\r\n"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000), st.integers(1, 600))
 def test_what_the_sdk_sends_arrives_however_it_is_cut(content: bytes, step: int) -> None:
     kind, body = sent(content, "Grüße 中.txt")
@@ -55,6 +56,7 @@ def test_what_the_sdk_sends_arrives_however_it_is_cut(content: bytes, step: int)
     }  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_a_cut_upload_is_no_upload(at: int) -> None:
     kind, body = sent(b"content" * 100, "a.txt")
@@ -63,6 +65,7 @@ def test_a_cut_upload_is_no_upload(at: int) -> None:
         fed(kind, body[: at % whole])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=500))
 def test_noise_is_a_bad_request(noise: bytes) -> None:
     with pytest.raises(BadRequest):

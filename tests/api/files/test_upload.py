@@ -97,6 +97,12 @@ async def test_a_body_that_does_not_say_is_counted() -> None:
             pass
 
 
+async def test_a_body_that_drips_for_hours_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.files.upload.TOTAL_S", -1.0)
+    with pytest.raises(BodyTimedOut):
+        await anext(body_of({}, arriving(b"x"), LIMIT))
+
+
 async def test_a_cancelled_upload_leaves_nothing_though_a_part_is_just_written(tmp_path: Path) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
