@@ -3,6 +3,7 @@
 The file is never whole in memory. It knows neither who sends the form nor what the fields mean.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,8 @@ MAX_PARTS = 32
 MAX_FIELD_BYTES = 16 * 1024
 """Of all fields together, the file apart."""
 MAX_NAME_CHARACTERS = 255
+HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Controls, line ends, and what turns the direction of text around. Spaces and joiners of all scripts are in names."""
 NOT_A_FORM = "The body is no valid multipart/form-data."
 
 
@@ -133,11 +136,13 @@ def file_name(text: str) -> str:
     """The last part of a path, as a name to keep and to show.
 
     Raises:
-        BadRequest: nothing is left, or it is too long or has characters that do not print.
+        BadRequest: nothing is left, or it is too long or has control characters.
     """
     name = text.replace("\\", "/").rpartition("/")[2].strip()
-    if name in ("", ".", "..") or len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
-        raise BadRequest(f"A file name is 1 to {MAX_NAME_CHARACTERS} characters that print.", param=FILE)
+    if name in ("", ".", "..") or len(name) > MAX_NAME_CHARACTERS or HARMFUL.search(name):
+        raise BadRequest(
+            f"A file name is 1 to {MAX_NAME_CHARACTERS} characters, without control characters.", param=FILE
+        )
     return name
 
 
