@@ -1,0 +1,93 @@
+"""Which parser reads a file: its content where that is certain, then its suffix, then what it looks like.
+
+Runs wherever it is called: `retrieval.reading` calls it in a process with limits. Parsers are loaded when first needed.
+"""
+
+import functools
+import logging
+import zlib
+from pathlib import PurePath
+from zipfile import BadZipFile
+
+from configs import plugins
+from retrieval.documents import Document, Limits, Unreadable, check_length, invalid, unsupported
+from retrieval.format import Format, Source
+
+log = logging.getLogger(__name__)
+
+PACKAGE = "retrieval.parsers"
+PLAIN = "text"
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+BROKEN = (
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    RuntimeError,
+    EOFError,
+    OSError,
+)
+"""What libraries raise over a broken file; AttributeError where a part that must be there is missing."""
+
+
+@functools.cache
+def formats() -> dict[str, Format]:
+    """Every format by the name of its file."""
+    return {name: plugins.load(PACKAGE, name)() for name in plugins.available(PACKAGE)}
+
+
+def parse(data: bytes, filename: str, limits: Limits, depth: int = 0) -> Document:
+    """Read one file.
+
+    Raises:
+        Unreadable: it has no text for us; the message names the way out.
+    """
+    if depth > limits.depth:
+        raise invalid(f"Files are packed in each other more than {limits.depth} deep. Unpack them first.")
+    if len(data) > limits.file_bytes:
+        raise invalid(f"The file has more than {limits.file_bytes} bytes. Split it.")
+    if not data.strip(b"\0 \t\r\n"):
+        raise invalid("The file is empty.")
+    source = Source(data, filename, limits, lambda inner, name: parse(inner, name, limits, depth + 1))
+    document = _parsed(choose(data, filename), source)
+    check_length(len(document.text), limits)
+    if not document.text:
+        raise invalid("The file has no text in it. A scan needs text recognition (OCR) before it is sent.")
+    return document
+
+
+def choose(data: bytes, filename: str) -> Format:
+    """The format of a file.
+
+    Raises:
+        Unreadable: nobody here reads it.
+    """
+    known = formats()
+    for each in known.values():
+        if each.certain and each.recognises is not None and each.recognises(data):
+            return each
+    if data.startswith(OLE):
+        raise _old_office(data)
+    suffix = PurePath(filename).suffix.lower()
+    named = next((each for each in known.values() if suffix in each.suffixes), None)
+    if named is not None and not named.certain:
+        return named
+    alike = (each for each in known.values() if each.recognises is not None and each.recognises(data))
+    return next(alike, known[PLAIN])
+
+
+def _parsed(chosen: Format, source: Source) -> Document:
+    try:
+        return chosen.parse(source)
+    except (BadZipFile, zlib.error, RecursionError, *BROKEN) as error:
+        log.info("a file of %d bytes is broken: %s", len(source.data), type(error).__name__)
+        raise invalid("The file is broken. Open it in its program and save it again.") from error
+
+
+def _old_office(data: bytes) -> Unreadable:
+    if ENCRYPTED in data:
+        return invalid("The file is locked with a password. Save it without one.")
+    return unsupported("This is a file of an old Office program. Save it as DOCX, XLSX or PPTX.")

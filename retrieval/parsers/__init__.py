@@ -1,0 +1,1 @@
+"""One file per format; the folder is the registry (`retrieval.formats` reads it)."""

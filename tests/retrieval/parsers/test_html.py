@@ -1,0 +1,44 @@
+"""Pages."""
+
+import pytest
+
+from retrieval.documents import Limits
+from retrieval.formats import choose, formats, parse
+from tests.retrieval.parsers.samples import html
+
+
+def text(page: str) -> str:
+    return parse(page.encode(), "a.html", Limits()).text
+
+
+def test_what_nobody_sees_is_dropped() -> None:
+    document = parse(html().data, "a.html", Limits())
+    assert document.title == "T & t"
+    assert "evil" not in document.text
+    assert "unseen" not in document.text
+
+
+def test_structure() -> None:
+    document = parse(html().data, "a.html", Limits())
+    assert [block.kind for block in document.blocks] == ["heading", "text", "text", "code", "table", "text"]
+
+
+def test_lists_and_tables_in_tables() -> None:
+    assert text("<ul><li>a</li><li>b <i>c</i></li></ul>") == "- a\n\n- b c"
+    assert text("<table><tr><td>out<table><tr><td>in</table></table>") == "out\n\nin"
+
+
+def test_its_own_word_about_its_encoding() -> None:
+    page = '<html><meta charset="shift_jis"><p>日本</p>'.encode("shift_jis")
+    assert parse(page, "a.html", Limits()).text == "日本"
+
+
+def test_a_page_nested_deeper_than_the_stack() -> None:
+    assert "deep" in text("<div>" * 50_000 + "deep")
+
+
+@pytest.mark.parametrize(
+    "start", ["<!DOCTYPE html>", "\n<html lang=en>", '<?xml version="1.0"?>\n<html>', "<!-- a -->\n<html>"]
+)
+def test_pages_are_known_by_how_they_begin(start: str) -> None:
+    assert choose(f"{start}<p>a".encode(), "download") is formats()["html"]

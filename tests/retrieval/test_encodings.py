@@ -1,0 +1,58 @@
+"""Texts in every encoding come back letter for letter."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.documents import Unreadable, clean
+from retrieval.encodings import decode
+
+UNICODE = ["utf-8", "utf-8-sig", "utf-16", "utf-32"]
+WESTERN = "The café’s “menu” — 5 € for a crème brûlée, naïve façade. Größe überprüft."
+POLISH = "Zażółć gęślą jaźń. Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw."
+RUSSIAN = "Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью."
+GREEK = "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα."
+JAPANESE = "すべての人間は、生れながらにして自由であり、かつ、尊厳と権利とについて平等である。"
+SIMPLIFIED = "人人生而自由,在尊严和权利上一律平等。他们赋有理性和良心,并应以兄弟关系的精神相对待。"
+TRADITIONAL = "人人生而自由,在尊嚴和權利上一律平等。他們賦有理性和良心,並應以兄弟關係的精神互相對待。"
+KOREAN = "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. 인간은 이성과 양심을 부여받았다."
+WAYS = [
+    (WESTERN, "cp1252"), (POLISH, "cp1250"), (RUSSIAN, "cp1251"), (RUSSIAN, "koi8-r"), (GREEK, "cp1253"),
+    (JAPANESE, "shift_jis"), (JAPANESE, "euc_jp"), (JAPANESE, "iso2022_jp"), (SIMPLIFIED, "gb18030"),
+    (SIMPLIFIED, "gbk"), (TRADITIONAL, "big5"), (KOREAN, "euc_kr"), (KOREAN, "cp949"),
+    *((text, codec) for text in (WESTERN, RUSSIAN, JAPANESE, SIMPLIFIED) for codec in ("utf-16-le", "utf-16-be")),
+    (WESTERN, "utf-32-le"), (JAPANESE, "utf-32-be"),
+]  # fmt: skip
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"])), st.sampled_from(UNICODE))
+def test_unicode_comes_back(text: str, codec: str) -> None:
+    assert decode(text.encode(codec)) == clean(text).removeprefix("\ufeff")
+
+
+@given(st.integers(1, 30), st.sampled_from(WAYS))
+def test_an_encoding_that_nobody_declares_comes_back(times: int, way: tuple[str, str]) -> None:
+    text = "\n".join([way[0]] * times)
+    assert decode(text.encode(way[1])) == text
+
+
+@pytest.mark.parametrize(("text", "codec"), WAYS)
+def test_a_declared_encoding_is_believed(text: str, codec: str) -> None:
+    assert decode(text[:12].encode(codec), codec) == text[:12]
+
+
+def test_a_wrong_word_about_the_encoding_is_not() -> None:
+    assert decode("Größe".encode(), "ascii") == "Größe"
+    assert decode("Größe".encode("cp1252"), "no-such-codec") == "Größe"
+    assert decode("Größe".encode("cp1252"), "zlib") == "Größe"
+
+
+def test_every_byte_comes_back_as_a_letter() -> None:
+    assert len(decode(b"plain words " * 20 + bytes(range(0x80, 0x100)))) == 240 + 128
+
+
+@pytest.mark.parametrize("data", [bytes(range(256)) * 20, b"\x89PNG\r\n\x1a\n" + bytes(200) + b"\x01\x02" * 99])
+def test_what_is_no_text_is_refused(data: bytes) -> None:
+    with pytest.raises(Unreadable) as caught:
+        decode(data)
+    assert caught.value.code == "unsupported_file"
