@@ -52,6 +52,7 @@ class Limits:
     members: int = 10_000
     depth: int = 3
     cpu_s: int = 120
+    wall_s: int = 600
     memory_bytes: int = 4 * 2**30
 
 

@@ -3,7 +3,28 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from retrieval.documents import Document, Limits
+from retrieval.documents import Document, Limits, invalid
+
+
+class Budget:
+    """What a file may still unpack, with everything that is packed in it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._members = self._bytes = 0
+
+    def take(self, members: int, unpacked_bytes: int) -> None:
+        """Spend some.
+
+        Raises:
+            Unreadable: that is more than there is left.
+        """
+        self._members += members
+        self._bytes += unpacked_bytes
+        if self._members > self._limits.members:
+            raise invalid(f"The archive has more than {self._limits.members} members. Split it.")
+        if self._bytes > self._limits.unpacked_bytes:
+            raise invalid(f"The archive unpacks to more than {self._limits.unpacked_bytes} bytes. Split it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +34,7 @@ class Source:
     data: bytes
     filename: str
     limits: Limits
+    budget: Budget
     inner: Callable[[bytes, str], Document]
 
 

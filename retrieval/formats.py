@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 from configs import plugins
 from retrieval.documents import Document, Limits, Unreadable, check_length, invalid, unsupported
-from retrieval.format import Format, Source
+from retrieval.format import Budget, Format, Source
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +39,24 @@ def formats() -> dict[str, Format]:
     return {name: plugins.load(PACKAGE, name)() for name in plugins.available(PACKAGE)}
 
 
-def parse(data: bytes, filename: str, limits: Limits, depth: int = 0) -> Document:
+def parse(data: bytes, filename: str, limits: Limits) -> Document:
     """Read one file.
 
     Raises:
         Unreadable: it has no text for us; the message names the way out.
     """
+    return _parse(data, filename, limits, Budget(limits), 0)
+
+
+def _parse(data: bytes, filename: str, limits: Limits, budget: Budget, depth: int) -> Document:
     if depth > limits.depth:
         raise invalid(f"Files are packed in each other more than {limits.depth} deep. Unpack them first.")
     if len(data) > limits.file_bytes:
         raise invalid(f"The file has more than {limits.file_bytes} bytes. Split it.")
     if not data.strip(b"\0 \t\r\n"):
         raise invalid("The file is empty.")
-    source = Source(data, filename, limits, lambda inner, name: parse(inner, name, limits, depth + 1))
+    inner = functools.partial(_parse, limits=limits, budget=budget, depth=depth + 1)
+    source = Source(data, filename, limits, budget, inner)
     document = _parsed(choose(data, filename), source)
     check_length(len(document.text), limits)
     if not document.text:

@@ -1,7 +1,16 @@
 """One file of each format, made by the library that people make them with, and what must be found in it."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
+from email.message import EmailMessage
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import docx as word
+import openpyxl
+import pptx as powerpoint
+from pptx.util import Inches
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,132 @@ def csv() -> Sample:
     return Sample("people.csv", b'name;age\n"Lovelace; Ada";36\n', ("name | age", "Lovelace; Ada | 36"))
 
 
+def docx() -> Sample:
+    document = word.Document()
+    document.core_properties.title = "Plan"
+    document.add_heading("The plan", 1)
+    document.add_paragraph("Body with ").add_run("bold").bold = True
+    document.add_heading("Costs", 2)
+    table = document.add_table(2, 2)
+    for place, text in enumerate(("item", "price", "tea", "2 €")):
+        table.cell(place // 2, place % 2).text = text
+    document.add_paragraph("After the table.")
+    file = io.BytesIO()
+    document.save(file)
+    texts = ("The plan", "Body with bold", "Costs", "item | price\ntea | 2 €", "After the table.")
+    return Sample("plan.docx", file.getvalue(), texts)
+
+
+def pptx() -> Sample:
+    show = powerpoint.Presentation()
+    for number in (1, 2):
+        slide = show.slides.add_slide(show.slide_layouts[1])
+        assert slide.shapes.title is not None
+        slide.shapes.title.text = f"Slide {number}"
+        slide.placeholders[1].text_frame.text = f"Point {number}"
+    table = slide.shapes.add_table(1, 2, Inches(1), Inches(1), Inches(4), Inches(1)).table
+    table.cell(0, 0).text, table.cell(0, 1).text = "left", "right"
+    notes = slide.notes_slide.notes_text_frame
+    assert notes is not None
+    notes.text = "Say this aloud."
+    file = io.BytesIO()
+    show.save(file)
+    texts = ("Slide 1", "Point 1", "Slide 2", "Point 2", "left | right", "Say this aloud.")
+    return Sample("show.pptx", file.getvalue(), texts)
+
+
+def xlsx() -> Sample:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "Staff"
+    for cells in (("name", "since", "pay"), ("Ada", date(2024, 2, 29), 1234.5), ("Bob", None, 7)):
+        sheet.append(cells)
+    book.create_sheet("More").append(("ü", True))
+    file = io.BytesIO()
+    book.save(file)
+    texts = ("Staff", "name | since | pay", "Ada | 2024-02-29 | 1234.5", "Bob |  | 7", "More", "ü | TRUE")
+    return Sample("staff.xlsx", file.getvalue(), texts)
+
+
+def pdf_of(pages: list[str], trailer: str = "") -> bytes:
+    """A PDF by hand, a line of text on each page: there is no writer among the libraries."""
+    kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Kids[{kids}]/Count {len(pages)}>>",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>",
+    ]
+    for number, text in enumerate(pages):
+        objects += [
+            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<</Font<</F 3 0 R>>>>"
+            f"/Contents {5 + 2 * number} 0 R>>",
+            f"<</Length {len(text) + 30}>>stream\nBT /F 12 Tf 72 700 Td ({text}) Tj ET\nendstream",
+        ]
+    data, places = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        places.append(len(data))
+        data += f"{number} 0 obj{body}endobj\n".encode("cp1252")
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    end = (
+        f"xref\n0 {len(places) + 1}\n0000000000 65535 f \n{table}trailer<</Size {len(places) + 1}/Root 1 0 R{trailer}>>"
+    )
+    return data + f"{end}\nstartxref\n{len(data)}\n%%EOF".encode()
+
+
+def pdf() -> Sample:
+    data = pdf_of(["First page caf\xe9", "Second page"], "/Info<</Title(Two pages)>>")
+    return Sample("paper.pdf", data, ("First page café", "Second page"))
+
+
+def zipped(members: dict[str, bytes | str]) -> bytes:
+    file = io.BytesIO()
+    with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+CONTAINER = (
+    '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+    '<rootfile full-path="OPS/book.opf"/></rootfiles></container>'
+)
+BOOK = (
+    '<package xmlns="http://www.idpf.org/2007/opf"><metadata><t:title xmlns:t="http://purl.org/dc/elements/1.1/">Tale</t:title>'
+    '</metadata><manifest><item id="b" href="two%20b.xhtml"/><item id="a" href="one.xhtml"/></manifest>'
+    '<spine><itemref idref="a"/><itemref idref="b"/></spine></package>'
+)
+
+
+def epub() -> Sample:
+    chapter = '<?xml version="1.0"?><!DOCTYPE html><html xmlns="http://www.w3.org/1999/xhtml"><body><h1>{}</h1><p>{}</p></body></html>'
+    members: dict[str, bytes | str] = {
+        "mimetype": "application/epub+zip", "META-INF/container.xml": CONTAINER, "OPS/book.opf": BOOK,
+        "OPS/two b.xhtml": chapter.format("Two", "The end – é."), "OPS/one.xhtml": chapter.format("One", "It began."),
+    }  # fmt: skip
+    return Sample("tale.epub", zipped(members), ("One", "It began.", "Two", "The end – é."))
+
+
+def eml() -> Sample:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "a@example.com", "b@example.com", "Grüße"
+    message.set_content("Hello,\n\nsee the table – é.\n")
+    message.add_attachment(csv().data, maintype="text", subtype="csv", filename="people.csv")
+    message.add_attachment(b"\x89PNG" + bytes(99), maintype="image", subtype="png", filename="photo.png")
+    texts = ("From: a@example.com", "Subject: Grüße", "Hello,", "see the table – é.", "people.csv", "name | age")
+    return Sample("letter.eml", message.as_bytes(), texts)
+
+
+def zip() -> Sample:  # noqa: A001  named like the format
+    inner = zipped({"deep/note.txt": "Deep words."})
+    members: dict[str, bytes | str] = {
+        "guide.md": "# Guide\n\nWords.", "empty/": "", "photo.png": b"\x89PNG" + bytes(99), "inner.zip": inner,
+        "plan.docx": docx().data,
+    }  # fmt: skip
+    return Sample(
+        "all.zip", zipped(members), ("guide.md", "Words.", "inner.zip", "deep/note.txt", "Deep words.", "The plan")
+    )
+
+
 SAMPLES: dict[str, Callable[[], Sample]] = {
-    "text": text, "markdown": markdown, "code": code, "html": html, "json": json, "csv": csv,
-}  # fmt: skip
+    each.__name__: each for each in (text, markdown, code, html, json, csv, docx, pptx, xlsx, pdf, epub, eml, zip)
+}

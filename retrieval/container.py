@@ -1,0 +1,122 @@
+"""ZIP files, which office formats and books are too, with budgets held before anything is unpacked."""
+
+import io
+import posixpath
+from typing import Self
+from urllib.parse import unquote
+from xml.etree.ElementTree import Element, ParseError
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from retrieval.documents import invalid
+from retrieval.format import Source
+
+MAGIC = b"PK\x03\x04"
+LOCKED = 0x1
+RATIO_FROM_BYTES = 16 * 2**20
+"""XML shrinks a lot; below this much unpacked a high ratio is no attack."""
+RELATIONS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
+
+
+class Container:
+    """An open ZIP file whose directory keeps within the limits; made by `open`."""
+
+    def __init__(self, archive: ZipFile) -> None:
+        self._archive = archive
+        self._members = {each.filename: each for each in archive.infolist() if not each.is_dir()}
+
+    @classmethod
+    def open(cls, source: Source) -> Self:
+        """Check the directory. `zipfile` never unpacks more of a member than stands there, so this is the budget.
+
+        Raises:
+            Unreadable: too many members, too much in them, a bomb's ratio, or a broken directory.
+        """
+        try:
+            archive = ZipFile(io.BytesIO(source.data))
+        except (BadZipFile, ValueError, OSError, NotImplementedError) as error:
+            raise invalid("The archive is broken or cut off. Pack it again.") from error
+        members = archive.infolist()
+        unpacked = sum(each.file_size for each in members)
+        source.budget.take(len(members), unpacked)
+        if unpacked > max(RATIO_FROM_BYTES, source.limits.ratio * len(source.data)):
+            raise invalid("The archive unpacks to far more than it should (a ZIP bomb?). Send its files themselves.")
+        return cls(archive)
+
+    @property
+    def members(self) -> list[ZipInfo]:
+        """Its files, in its order."""
+        return list(self._members.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members
+
+    def read(self, name: str) -> bytes:
+        """One member.
+
+        Raises:
+            Unreadable: it is missing, locked, packed in an unknown way or damaged.
+        """
+        member = self._members.get(name)
+        if member is None:
+            raise invalid(f"The file is broken: its part {name!r} is missing. Save it again.")
+        if member.flag_bits & LOCKED:
+            raise invalid("The file is locked with a password. Save it without one.")
+        try:
+            return self._archive.read(member)
+        except (BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
+            raise invalid(f"The file is broken: its part {name!r} cannot be unpacked. Save it again.") from error
+
+    def xml(self, name: str) -> Element:
+        """One member as XML without document types, entities or anything from outside.
+
+        Raises:
+            Unreadable: see `read`, or it is no such XML.
+        """
+        return xml(self.read(name), name)
+
+    def related(self, name: str) -> dict[str, str]:
+        """The parts that an office part names: id -> name of the member. What stands outside is left out."""
+        folder, file = posixpath.split(name)
+        relations = posixpath.join(folder, "_rels", f"{file}.rels")
+        if relations not in self:
+            return {}
+        return {
+            each.get("Id", ""): resolved(folder, each.get("Target", ""))
+            for each in self.xml(relations).iter(RELATIONS)
+            if each.get("TargetMode") != "External"
+        }
+
+
+def names(data: bytes) -> frozenset[str]:
+    """The names in a ZIP file's directory; none where it is no ZIP file."""
+    if not data.startswith(MAGIC):
+        return frozenset()
+    try:
+        with ZipFile(io.BytesIO(data)) as archive:
+            return frozenset(archive.namelist())
+    except (BadZipFile, ValueError, OSError, NotImplementedError):
+        return frozenset()
+
+
+def xml(data: bytes, name: str) -> Element:
+    """XML without document types, entities or anything from outside.
+
+    Raises:
+        Unreadable: it is no such XML.
+    """
+    try:
+        root: Element = fromstring(data, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise invalid(f"The file's part {name!r} declares XML entities or a document type. Save it again.") from error
+    except (ParseError, ValueError, LookupError) as error:
+        raise invalid(f"The file is broken: its part {name!r} is not XML. Save it again.") from error
+    return root
+
+
+def resolved(folder: str, target: str) -> str:
+    """The member that `target` names, seen from `folder`; never outside the container."""
+    path = unquote(target.partition("#")[0])
+    return posixpath.normpath(posixpath.join("/", folder, path)).lstrip("/")

@@ -1,0 +1,30 @@
+"""What the parts of Office Open XML have in common."""
+
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+from retrieval.container import Container
+
+CORE = "docProps/core.xml"
+TITLE = "{http://purl.org/dc/elements/1.1/}title"
+FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+"""The same content again for old programs."""
+
+
+def title(container: Container) -> str:
+    """The document's own title, or nothing."""
+    if CORE not in container:
+        return ""
+    return (container.xml(CORE).findtext(f".//{TITLE}") or "").strip()
+
+
+def walk(root: Element, whole: frozenset[str], skipped: frozenset[str] = frozenset()) -> Iterator[Element]:
+    """Elements in their order. Those of `whole` are not entered, those of `skipped` are not there."""
+    waiting = list(reversed(root))
+    while waiting:
+        element = waiting.pop()
+        if element.tag == FALLBACK or element.tag in skipped:
+            continue
+        yield element
+        if element.tag not in whole:
+            waiting.extend(reversed(element))

@@ -1,0 +1,66 @@
+"""PDF: the text of each page, in the order in which the file draws it. A scan has none."""
+
+import re
+from collections.abc import Iterator
+
+import pypdfium2
+
+from retrieval.documents import Document, Piece, check_length, clean, invalid, joined
+from retrieval.format import Format, Source
+
+HEAD_BYTES = 1024
+MAGIC = b"%PDF-"
+HYPHEN = "\ufffe"
+"""What PDFium gives for a hyphen at the end of a line, where the word goes on in the next."""
+PARAGRAPHS = re.compile(r"\n[ \t]*\n\s*")
+PASSWORD = "password"  # noqa: S105  PDFium's word
+
+
+def create() -> Format:
+    """By its first bytes, whatever it is called."""
+    return Format(frozenset({".pdf"}), parse, recognises, certain=True)
+
+
+def recognises(data: bytes) -> bool:
+    """Whether it begins like one; PDF allows some bytes before."""
+    return MAGIC in data[:HEAD_BYTES] and (data.startswith(MAGIC) or b"obj" in data)
+
+
+def parse(source: Source) -> Document:
+    """The pages; the title is the one in the file's own description."""
+    try:
+        pdf = pypdfium2.PdfDocument(source.data)
+    except pypdfium2.PdfiumError as error:
+        if PASSWORD in str(error).lower():
+            raise invalid("The PDF is locked with a password. Save it without one.") from error
+        raise invalid("The PDF is broken. Open it in its program and save it again.") from error
+    with pdf:
+        if len(pdf) > source.limits.pages:
+            raise invalid(f"The PDF has {len(pdf)} pages, more than {source.limits.pages}. Split it.")
+        found = list(_pages(pdf, source))
+        title = pdf.get_metadata_value("Title")
+    return joined(found, source.limits, title)
+
+
+def _pages(pdf: pypdfium2.PdfDocument, source: Source) -> Iterator[Piece]:
+    characters = 0
+    for number in range(len(pdf)):
+        text = clean(_text(pdf, number))
+        characters += len(text)
+        check_length(characters, source.limits)
+        for paragraph in PARAGRAPHS.split(text):
+            yield Piece(paragraph, page=number + 1)
+
+
+def _text(pdf: pypdfium2.PdfDocument, number: int) -> str:
+    """A page that is broken has no text; the others have."""
+    try:
+        page = pdf[number]
+    except pypdfium2.PdfiumError:
+        return ""
+    text = page.get_textpage()
+    try:
+        return re.sub(f"{HYPHEN}\\s*", "", text.get_text_bounded())
+    finally:
+        text.close()
+        page.close()

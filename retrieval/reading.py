@@ -1,0 +1,168 @@
+"""Files read in a child process with limits, so that no file can harm who asks for its text.
+
+The child lives on for the next file, and a new one follows it when a file ended it. It is started without this
+process's environment, in which keys may stand. Blocking; thread-safe, one file at a time. Formats are not known here.
+"""
+
+import functools
+import os
+import socket
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+from typing import Any
+
+import orjson
+
+from configs.errors import Unavailable
+from configs.frames import HEAD_BYTES, framed
+from configs.processes import Child, Command
+from retrieval.documents import Block, Document, Limits, Unreadable, invalid
+from retrieval.reader import TOO_MUCH
+
+NAME = "documents"
+MODULE = "retrieval.reader"
+PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
+MEASURED = ("COVERAGE_", "COV_")
+ENDED_FROM_OUTSIDE = (-SIGKILL, -SIGTERM)
+"""By a person or for want of memory on the machine: the file may be innocent, and is tried once more."""
+START_S = 60.0
+ENDING_S = 0.2
+
+
+class Reader:
+    """One child at a time."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._child: Child | None = None
+        self._line: socket.socket | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The child, if one runs."""
+        return self._child.pid if self._child is not None else None
+
+    def read(self, data: bytes, filename: str, limits: Limits) -> Document:
+        """The document that a file is.
+
+        Raises:
+            Unreadable: it has no text for us, or takes more time or memory than allowed.
+            Unavailable: no child can be started.
+        """
+        if len(data) > limits.file_bytes:
+            raise invalid(f"The file has more than {limits.file_bytes} bytes. Split it.")
+        with self._turn:
+            answer = self._ask(data, filename, limits) or self._ask(data, filename, limits)
+        if answer is None:
+            raise invalid(TOO_MUCH)
+        if "code" in answer:
+            raise Unreadable(answer["code"], answer["message"])
+        blocks = tuple(Block(*block) for block in answer["blocks"])
+        return Document(answer["title"], answer["text"], blocks, tuple(answer["notes"]))
+
+    def close(self) -> None:
+        """End the child."""
+        with self._turn:
+            self._end()
+
+    def _ask(self, data: bytes, filename: str, limits: Limits) -> dict[str, Any] | None:
+        """Its answer, or None where something outside ended it.
+
+        Raises:
+            Unreadable: the file ended it.
+        """
+        name = filename.encode(errors="replace").decode()
+        question = framed({"filename": name, "limits": asdict(limits), "bytes": len(data)})
+        line = self._started()
+        try:
+            return _exchanged(line, question, data, time.monotonic() + limits.wall_s)
+        except (OSError, EOFError) as error:
+            code = self._end()
+            if code in ENDED_FROM_OUTSIDE and not isinstance(error, TimeoutError):
+                return None
+            raise invalid(TOO_MUCH) from error
+        except BaseException:  # an answer that is still to come would belong to no later question
+            self._end()
+            raise
+
+    def _started(self) -> socket.socket:
+        if self._line is not None and self._child is not None and self._child.alive():
+            return self._line
+        self._end()
+        ours, theirs = socket.socketpair()
+        here = Path.cwd()
+        with theirs:
+            argv = (sys.executable, "-P", "-m", MODULE, str(theirs.fileno()))
+            command = Command(NAME, argv, here, _environment(), here / f"{NAME}.log")
+            self._child = command.spawn([theirs.fileno()])
+        self._line = ours
+        try:
+            _exchanged(ours, framed({"filename": "a.txt", "limits": {}, "bytes": 1}), b"a", time.monotonic() + START_S)
+        except (OSError, EOFError) as error:
+            self._end()
+            raise Unavailable("The process that reads documents could not be started.", retry_after_s=5.0) from error
+        return ours
+
+    def _end(self) -> int | None:
+        """End the child; how it ended, where it had ended before."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        child, self._child = self._child, None
+        if child is None:
+            return None
+        child.wait(ENDING_S)
+        code = child.exit_code()
+        child.terminate(0)
+        return code
+
+
+@functools.cache
+def shared() -> Reader:
+    """This process's reader."""
+    return Reader()
+
+
+def read_document(data: bytes, filename: str, limits: Limits | None = None) -> Document:
+    """Read a file in this process's reader; see `Reader.read`."""
+    return shared().read(data, filename, limits or Limits())
+
+
+def _environment() -> dict[str, str]:
+    return {name: text for name, text in os.environ.items() if name in PASSED_ON or name.startswith(MEASURED)}
+
+
+def _exchanged(line: socket.socket, question: bytes, data: bytes, deadline: float) -> dict[str, Any]:
+    """Send a question and its file, and take the answer.
+
+    Raises:
+        OSError, EOFError: the other side ended. TimeoutError, an OSError: the time is over.
+    """
+    for part in (question, data):
+        line.settimeout(_left(deadline))
+        line.sendall(part)
+    length = int.from_bytes(_received(line, HEAD_BYTES, deadline), "big")
+    answer: dict[str, Any] = orjson.loads(_received(line, length, deadline))
+    return answer
+
+
+def _received(line: socket.socket, count: int, deadline: float) -> bytearray:
+    found = bytearray(count)
+    view, place = memoryview(found), 0
+    while place < count:
+        line.settimeout(_left(deadline))
+        got = line.recv_into(view[place:])
+        if not got:
+            raise EOFError
+        place += got
+    return found
+
+
+def _left(deadline: float) -> float:
+    if (left_s := deadline - time.monotonic()) <= 0:
+        raise TimeoutError
+    return left_s
