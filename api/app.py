@@ -14,6 +14,7 @@ from api.routes import (
     audit,
     auth,
     conversations,
+    files,
     health,
     identities,
     inference,
@@ -48,6 +49,7 @@ ROUTERS = tuple(
         organization,
         teams,
         conversations,
+        files,
         privacy,
         audit,
         scim,
@@ -71,7 +73,8 @@ def create_app(services: Services) -> App:
     documents.install(app)
     check_guarded(app)
     configuration = services.cluster.configuration
-    return Gate(app, configuration.ingress, configuration.general_settings, observe)
+    uploads = {("POST", files.UPLOAD)}
+    return Gate(app, configuration.ingress, configuration.general_settings, observe, uploads)
 
 
 def observe(context: Context) -> None:

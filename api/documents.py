@@ -14,11 +14,11 @@ REFERENCE = "#/components/schemas/{model}"
 _shapes: set[type[BaseModel]] = set()
 
 
-def takes(shape: type[BaseModel]) -> dict[str, Any]:
+def takes(shape: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
     """`openapi_extra` of a route whose body is `shape`."""
     _shapes.add(shape)
     schema = {"$ref": REFERENCE.format(model=shape.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
 
 
 ERRORS = {

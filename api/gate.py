@@ -7,9 +7,10 @@ no route.
 """
 
 import asyncio
+import contextlib
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
 import orjson
@@ -35,13 +36,50 @@ WALKED_HERE_BYTES = 64 * 1024
 MAX_STRING_NUL = b"\\u0000"
 JSON_TYPES = {b"application/json", b"application/scim+json"}
 WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
+CLOSE = (b"connection", b"close")
+LINGER_S, LINGER_BYTES = 10.0, 64 * 2**20
+
+
+class Upload:
+    """A body that its route reads. What is answered before it is over lets some more of it pass unread first.
+
+    Clients send the whole body before they look for an answer, and a connection that is closed with bytes unread takes
+    the answer with it.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.over = False
+
+    async def linger(self) -> None:
+        """Read on, for a while."""
+        left = LINGER_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while not self.over and left > 0:
+                    left -= len((await self()).get("body", b""))
+
+    async def __call__(self) -> Message:
+        """ASGI's `receive`."""
+        message = await self._receive()
+        self.over = not message.get("more_body", False)
+        return message
 
 
 class Gate:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: App, limits: IngressSpec, settings: GeneralSettings, observe: Observe) -> None:
+    def __init__(
+        self,
+        app: App,
+        limits: IngressSpec,
+        settings: GeneralSettings,
+        observe: Observe,
+        uploads: Collection[tuple[str, str]] = (),
+    ) -> None:
+        """`uploads` (method and path) read their bodies themselves, when they know who asks."""
         self._app = app
+        self._uploads = frozenset(uploads)
         self._limits = limits
         self._hosts = Hosts.of(settings)
         self._origins = Origins.of(settings)
@@ -57,13 +95,8 @@ class Gate:
         context = scope[SCOPE_KEY] = make_context(headers)
         context.path = scope["path"]
         self._place(scope, headers, context)
-
-        async def send_named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                context.status = message["status"]
-                message["headers"] = completed([*message.get("headers", ()), *identity_headers(context)])
-            await send(message)
-
+        upload = Upload(receive) if (scope["method"], scope["path"]) in self._uploads else None
+        send_named = self._named(send, context, upload)
         try:
             self._hosts.check(headers.get(b"host", b""))
             if scope["method"] == "OPTIONS" and (granted := self._origins.preflight(headers)) is not None:
@@ -71,16 +104,32 @@ class Gate:
                 return
             if "\0" in scope["path"] or b"%00" in scope["query_string"]:
                 raise BadRequest("An address may not contain NUL characters.")
-            if scope["method"] in WITH_BODY:
+            if scope["method"] in WITH_BODY and upload is None:
                 context.body = await self._read(headers, receive)
                 if (context.body or scope["method"] != "DELETE") and kind_of(headers) in JSON_TYPES:
                     context.json = await self._parsed(context.body)
         except MantaError as error:
             await response_of(error, context.request_id, context.path)(scope, receive, send_named)
         else:
-            await self._app(scope, receive, send_named)
+            await self._app(scope, upload or receive, send_named)
         finally:
             self._observe(context)
+
+    @staticmethod
+    def _named(send: Send, context: Context, upload: Upload | None) -> Send:
+        """`send`, with what every answer carries."""
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                if upload is not None:
+                    await upload.linger()
+                context.status = message["status"]
+                message["headers"] = completed([*message.get("headers", ()), *identity_headers(context)])
+                if upload is not None and not upload.over and CLOSE not in message["headers"]:
+                    message["headers"].append(CLOSE)
+            await send(message)
+
+        return send_named
 
     def _place(self, scope: MutableMapping[str, Any], headers: dict[bytes, bytes], context: Context) -> None:
         """Where the request comes from: a proxy's word about TLS becomes the scope's, its address the context's."""

@@ -19,7 +19,7 @@ from api.db.tables import IdempotencyKey
 from api.policy import caller
 from api.principal import Principal
 from api.services import services_of
-from api.vault.keys import Owner
+from api.vault.keys import owner_of_caller
 from api.vault.seal import aad_of, open_sealed, seal
 from api.vault.vault import Vault
 from configs.errors import BadRequest, Conflict, IdempotencyMismatch
@@ -87,12 +87,7 @@ class Claim:
     async def keep(self, unit: Unit, status: int, headers: dict[str, str], body: bytes) -> None:
         """Keep the answer for those who come later."""
         principal = self._principal
-        owner = (
-            Owner("user", principal.user_id, principal.organization_id)
-            if principal.user_id
-            else Owner("organization", principal.organization_id, principal.organization_id)
-        )
-        key = await self._vault.key_for(unit, owner)
+        key = await self._vault.key_for(unit, owner_of_caller(principal.scope))
         await queries.finish(
             unit,
             principal.organization_id,

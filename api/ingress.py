@@ -22,6 +22,9 @@ from api.db.notifications import listen
 from api.db.replica import ReplicatedDatabase
 from api.db.session import Database
 from api.directory import Directory
+from api.files.blobs import Blobs
+from api.files.library import Library
+from api.files.place import file_target
 from api.http import Connection
 from api.outbox import Outbox
 from api.port import BACKLOG, HandedPort, bind
@@ -134,6 +137,7 @@ async def build_services(cluster: Cluster) -> Services:
         outbox=outbox,
         vault=vault,
         conversations=Conversations(vault),
+        library=Library(database, vault, Blobs(file_target(cluster)), cluster.configuration.files),
         readiness=Readiness(
             database,
             cluster.redis_url.get_secret_value(),

@@ -19,6 +19,8 @@ class Permission(StrEnum):
     KEYS_MANAGE = "keys:manage"
     CONVERSATIONS_READ = "conversations:read"
     CONVERSATIONS_WRITE = "conversations:write"
+    FILES_READ = "files:read"
+    FILES_WRITE = "files:write"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
     ROLES_WRITE = "roles:write"

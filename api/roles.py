@@ -17,10 +17,14 @@ BUILT_IN: dict[str, frozenset[str]] = {
             Permission.KEYS_WRITE,
             Permission.CONVERSATIONS_READ,
             Permission.CONVERSATIONS_WRITE,
+            Permission.FILES_READ,
+            Permission.FILES_WRITE,
             Permission.TEAMS_READ,
         }
     ),
-    VIEWER: frozenset({Permission.MODELS_READ, Permission.CONVERSATIONS_READ, Permission.TEAMS_READ}),
+    VIEWER: frozenset(
+        {Permission.MODELS_READ, Permission.CONVERSATIONS_READ, Permission.FILES_READ, Permission.TEAMS_READ}
+    ),
 }
 """Strongest first. Only an owner makes owners."""
 

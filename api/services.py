@@ -10,6 +10,7 @@ from api.db.session import Database
 from api.directory import Directory
 from api.doorkeeper import Doorkeeper
 from api.fetch import Fetcher
+from api.files.library import Library
 from api.identity.accounts import Accounts
 from api.identity.hasher import Hasher
 from api.identity.linked import LinkedIdentities
@@ -53,6 +54,7 @@ class Services:
     mailer: Mailer | None
     vault: Vault
     conversations: Conversations
+    library: Library
     readiness: Readiness
 
 

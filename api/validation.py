@@ -1,5 +1,6 @@
 """A JSON body to a checked request, or an error that names the field and what was expected, never what was sent."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -7,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from api.context import Context
 from configs.errors import BadRequest, UnsupportedParameter
 
-Shape = TypeVar("Shape", bound="Wire")
+Shape = TypeVar("Shape", bound=BaseModel)
 MAX_PARAM = 120
 LIMITS = {
     "greater_than": ("gt", "above"),
@@ -45,8 +46,13 @@ def read(shape: type[Shape], context: Context) -> Shape:
     """
     if not isinstance(context.json, dict):
         raise BadRequest("Send a JSON object with the header `content-type: application/json`.")
+    return checked(shape, context.json)
+
+
+def checked(shape: type[Shape], value: Mapping[str, Any]) -> Shape:
+    """A value from elsewhere, such as a form, as `shape`. Errors as `read`."""
     try:
-        return shape.model_validate(context.json)
+        return shape.model_validate(value)
     except ValidationError as error:
         raise explain(error) from None
 

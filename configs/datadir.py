@@ -96,6 +96,11 @@ class Layout:
         return self.data_dir / "search"
 
     @property
+    def files(self) -> Path:
+        """What people uploaded, sealed."""
+        return self.data_dir / "files"
+
+    @property
     def usage(self) -> Path:
         """The outbox of usage rows that PostgreSQL has not got yet."""
         return self.data_dir / "usage"
@@ -225,7 +230,7 @@ class Layout:
         folders.make(self.data_dir, self._outer_mode)
         if self.secrets.exists():
             secretfiles.refuse_open_folder(self.secrets)
-        for folder in (self.secrets, self.logs, self.models, self.search, self.usage):
+        for folder in (self.secrets, self.logs, self.models, self.search, self.files, self.usage):
             folders.make(folder, 0o700)
         folders.make(self.programs, 0o755 if self.account else 0o700)
         for folder in (self.postgres, self.valkey):

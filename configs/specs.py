@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints, ValidationError, ValidationInfo, 
 from configs import engine_args, forms
 from configs.backup_specs import BackupSpec
 from configs.faults import Fault, refuse
+from configs.file_specs import FilesSpec
 from configs.frozen import FrozenDict, freeze, thaw
 from configs.identity_specs import IdentitySpec
 from configs.privacy_specs import PrivacySpec
@@ -259,6 +260,7 @@ class Configuration(Spec):
     model_list: tuple[ModelSpec, ...] = Field((), description="the models to serve")
     search: SearchSpec = Field(SearchSpec(), description="vector search")
     ingress: IngressSpec = Field(IngressSpec(), description="the front door")
+    files: FilesSpec = Field(FilesSpec(), description="files that people upload")
     backup: BackupSpec = Field(BackupSpec(), description="backups of the database and the files")
     identity: IdentitySpec = Field(IdentitySpec(), description="accounts and how people sign in")
     privacy: PrivacySpec = Field(PrivacySpec(), description="personal data: who answers for it, how long it is kept")

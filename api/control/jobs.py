@@ -5,6 +5,9 @@ import time
 from pathlib import Path
 
 from api.db.session import JOBS_ROLE, Database
+from api.files.blobs import Blobs
+from api.files.place import file_target
+from api.files.tidying import tidy
 from api.privacy import retention
 from api.privacy.erase import erase_all
 from configs.cluster import Cluster
@@ -21,6 +24,7 @@ class Jobs:
         url = (cluster.jobs_url or cluster.database_url).get_secret_value()
         self._database = Database(url, pool_size=1, application="manta jobs", role=JOBS_ROLE, deadline_s=None)
         self._data_dir: Path = cluster.data_dir
+        self._blobs = Blobs(file_target(cluster))
         self._retention = cluster.configuration.privacy.retention
         self._kept_at = -HOUR_S
 
@@ -30,11 +34,12 @@ class Jobs:
         Raises:
             Unavailable: the database is away; the next pass goes on.
         """
-        done = await erase_all(self._database, self._data_dir)
+        done = await erase_all(self._database, self._data_dir, self._blobs)
         if done:
             log.info("%d erasures were carried out", done)
         if time.monotonic() - self._kept_at >= HOUR_S:
             removed = await retention.run(self._database, self._retention)
+            removed["files"], removed["blobs"] = await tidy(self._database, self._blobs)
             self._kept_at = time.monotonic()
             log.info("retention removed %s", removed)
 

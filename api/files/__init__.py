@@ -1,1 +1,1 @@
-"""Files that people upload: how they arrive and how their bytes are kept. No route reaches it yet."""
+"""Files that people upload: how they arrive, how their bytes are kept, and whose they are."""

@@ -85,6 +85,14 @@ _table(
     content="content",
     fact="seq branch version role model created_at",
 )
+_table(
+    "files",
+    id="id organization_id user_id data_key_id",
+    content="name",
+    fact="purpose size expires_at created_at",
+    secret="digest",  # noqa: S106
+    none="blob",
+)
 _table("idempotency_keys", id="organization_id data_key_id", secret="digest request_digest",  # noqa: S106
        content="response", none="status headers created_at")  # fmt: skip
 _table("imported", id="organization_id external_id row_id", none="source kind created_at")
@@ -105,7 +113,7 @@ _table(
 EXPORTED = frozenset(
     {"users", "identities", "sessions", "passkeys", "memberships", "former_members", "directory_users",
      "team_members", "api_keys",
-     "conversations", "messages", "usage", "consents", "audit_log"}
+     "conversations", "messages", "files", "usage", "consents", "audit_log"}
 )  # fmt: skip
 """Tables of which a person's export has the person's rows."""
 NOT_EXPORTED = {

@@ -1,7 +1,7 @@
 """Erase a person or an organization: the keys first, which makes every copy of the content noise, then the rows.
 
 It runs in `control`, as the role of jobs, and may begin again at any point. Parts that keep data of people elsewhere
-(files, vectors, training sets) add themselves to `ERASERS`.
+(vectors, training sets) add themselves to `ERASERS`.
 """
 
 import asyncio
@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from api.audit.record import record
-from api.db import closing, data_keys
+from api.db import closing, data_keys, files
 from api.db import privacy as queries
 from api.db.notifications import notify
 from api.db.session import JOBS_ROLE, Database, Unit
+from api.files.blobs import Blobs
 from api.privacy import ledger
 from configs.errors import Unavailable
 
@@ -27,7 +28,7 @@ ERASERS: list[Callable[[str, list[str]], Awaitable[dict[str, Any]]]] = []
 """Each is told a person's id and the ids of their data keys, and tells what it removed."""
 
 
-async def erase_all(database: Database, data_dir: Path) -> int:
+async def erase_all(database: Database, data_dir: Path, blobs: Blobs | None = None) -> int:
     """Carry out every open order; how many were. One that fails stays open, and the others do not wait for it.
 
     Raises:
@@ -40,7 +41,7 @@ async def erase_all(database: Database, data_dir: Path) -> int:
         entry = {name: getattr(order, name) for name in ledger.KEPT}
         try:
             ledger.append(data_dir, {**entry, "requested_at": order.requested_at.isoformat()})
-            await erase(database, entry)
+            await erase(database, entry, blobs)
         except Unavailable as error:
             log.warning("the erasure %s has to wait: %s", order.id, error.message)
         except Exception:
@@ -50,15 +51,15 @@ async def erase_all(database: Database, data_dir: Path) -> int:
     return done
 
 
-async def erase(database: Database, entry: ledger.Entry) -> dict[str, Any]:
-    """Carry out one order; what was removed."""
+async def erase(database: Database, entry: ledger.Entry, blobs: Blobs | None = None) -> dict[str, Any]:
+    """Carry out one order; what was removed. Without `blobs`, the bytes are left to `api.files.tidying`."""
     carry_out = _organization if entry["subject_kind"] == ORGANIZATION else _person
-    report = await carry_out(database, entry)
+    report = await carry_out(database, entry, blobs)
     log.info("the erasure %s is done", entry["id"])
     return report
 
 
-async def _person(database: Database, entry: ledger.Entry) -> dict[str, Any]:
+async def _person(database: Database, entry: ledger.Entry, blobs: Blobs | None) -> dict[str, Any]:
     user_id, report = entry["subject_id"], {}
     async with database.unit() as unit:
         report["data_keys"] = await queries.destroy_keys(unit, user_id)
@@ -66,6 +67,7 @@ async def _person(database: Database, entry: ledger.Entry) -> dict[str, Any]:
     report["conversations"] = await _all(database, queries.BATCH, queries.remove_conversations, user_id)
     report["messages"] = await _all(database, queries.LARGE_BATCH, queries.empty_messages, user_id)
     report["usage_rows"] = await _all(database, queries.LARGE_BATCH, queries.forget_usage, user_id)
+    report["files"] = await _files(database, blobs, files.remove_of_user, user_id)
     for eraser in ERASERS:
         report |= await eraser(user_id, entry["data_key_ids"])
     async with database.unit() as unit:  # a request that was under way may have made a key or written since
@@ -76,13 +78,14 @@ async def _person(database: Database, entry: ledger.Entry) -> dict[str, Any]:
     return report
 
 
-async def _organization(database: Database, entry: ledger.Entry) -> dict[str, Any]:
+async def _organization(database: Database, entry: ledger.Entry, blobs: Blobs | None) -> dict[str, Any]:
     organization_id, report = entry["subject_id"], {}
     async with database.unit() as unit:
         report["data_keys"] = await closing.destroy_keys(unit, organization_id)
         await notify(unit, data_keys.CHANNEL)
     report["conversations"] = await _all(database, queries.BATCH, closing.remove_conversations, organization_id)
     report["usage_rows"] = await _all(database, queries.LARGE_BATCH, closing.remove_usage, organization_id)
+    report["files"] = await _files(database, blobs, files.remove_of_organization, organization_id)
     async with database.unit() as unit:
         report["organizations"] = await closing.remove_organization(unit, organization_id)
         await _finish(unit, entry, "organization.erased", report)
@@ -92,6 +95,22 @@ async def _organization(database: Database, entry: ledger.Entry) -> dict[str, An
 async def _finish(unit: Unit, entry: ledger.Entry, action: str, report: dict[str, Any]) -> None:
     await queries.finish_erasure(unit, entry["id"], report)
     await record(unit, None, action, organization_id=entry["organization_id"], target=entry["subject_id"], **report)
+
+
+async def _files(
+    database: Database, blobs: Blobs | None, step: Callable[[Unit, str], Awaitable[list[str]]], subject: str
+) -> int:
+    """Rows in batches, and what they name on the disk; how many rows there were."""
+    total = 0
+    while True:
+        async with database.unit() as unit:
+            names = await step(unit, subject)
+        if blobs is not None:
+            for name in names:
+                await blobs.remove(name)
+        total += len(names)
+        if not names:
+            return total
 
 
 async def _all(database: Database, batch: int, step: Callable[[Unit, str], Awaitable[int]], subject: str) -> int:

@@ -4,12 +4,16 @@ manifest.json                    form, version, when, whose
 <organization>/<table>.json      rows of one table
 <organization>/usage.jsonl       a row per request
 <organization>/messages.jsonl    what the person wrote in conversations of others, opened
+<organization>/files.json        what is known of the person's files
+<organization>/files/<id>        a file, as it was sent
 <organization>/conversations/<id>.json   a conversation with all its messages, opened
 """
 
 import asyncio
+import logging
 import tempfile
 import zipfile
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -18,17 +22,24 @@ import orjson
 from api.conversations import Conversations
 from api.db import accounts
 from api.db import conversations as conversation_queries
+from api.db import files as file_queries
 from api.db import privacy as queries
 from api.db.session import Database
+from api.files.library import Library
 from api.privacy.classes import CLASSES, EXPORTED
 from api.scope import Scope
+from configs.errors import Unreadable
+
+log = logging.getLogger(__name__)
 
 FORM, VERSION = "manta-export", 1
 IN_MEMORY_BYTES = 8 * 2**20
 SECRET = {name: frozenset(c for c, kind in columns.items() if kind == "secret") for name, columns in CLASSES.items()}
 
 
-async def export(database: Database, conversations: Conversations, user_id: str, organization_id: str) -> IO[bytes]:
+async def export(
+    database: Database, conversations: Conversations, library: Library, user_id: str, organization_id: str
+) -> IO[bytes]:
     """The zip, at its beginning; the caller closes it.
 
     Raises:
@@ -42,6 +53,7 @@ async def export(database: Database, conversations: Conversations, user_id: str,
         ids = list(dict.fromkeys([*mine, *former, organization_id]))
         for each in ids:
             await _organization(archive, database, conversations, Scope(each, user_id))
+            await _files(archive, database, library, Scope(each, user_id))
         manifest = {"form": FORM, "version": VERSION, "made_at": _now(), "user_id": user_id, "organizations": ids}
         archive.writestr("manifest.json", _json({**manifest, "tables": sorted(EXPORTED)}))
     file.seek(0)
@@ -73,6 +85,32 @@ async def _organization(
                 told["messages"] = [await conversations.message_listed(unit, message) for message in messages]
             await asyncio.to_thread(archive.writestr, f"{folder}/conversations/{row.id}.json", _json(told))
         after = batch[-1].id
+
+
+async def _files(archive: zipfile.ZipFile, database: Database, library: Library, scope: Scope) -> None:
+    known: list[dict[str, Any]] = []
+    listing = file_queries.Listing(scope.organization_id, scope.user_id, newest_first=False)
+    while True:
+        async with database.reading(scope) as unit:
+            after = known[-1]["id"] if known else None
+            batch = await file_queries.page(unit, listing, limit=queries.BATCH, after=after)
+            known += [await library.listed(unit, row) for row in batch]
+            contents = [(row.id, await library.content(unit, row)) for row in batch]
+        for file_id, content in contents:
+            await _content(archive, f"{scope.organization_id}/files/{file_id}", content)
+        if not batch:
+            break
+    archive.writestr(f"{scope.organization_id}/files.json", _json(known))
+
+
+async def _content(archive: zipfile.ZipFile, name: str, content: AsyncIterator[bytes]) -> None:
+    """One file; of one that cannot be read there is what could be, and the reason stands in the log."""
+    with archive.open(name, "w", force_zip64=True) as entry:
+        try:
+            async for part in content:
+                await asyncio.to_thread(entry.write, part)
+        except Unreadable as error:
+            log.warning("%s cannot be exported: %s", name, error.message)
 
 
 async def _elsewhere(database: Database, conversations: Conversations, scope: Scope) -> list[bytes]:

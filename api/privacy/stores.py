@@ -8,6 +8,7 @@ so does the first use of a part that holds nothing of people yet: whoever makes 
 FOLDERS = {
     "postgres": "the tables and their log: an erasure destroys the key and removes the rows",
     "usage": "rows of usage on their way to PostgreSQL (at most a second, while it is up): ids and counts, no content",
+    "files": "uploads, sealed: an erasure destroys the key and removes them",
     "logs": "no content, no address and no name; rotated by size",
     "secrets": "keys, none of a person",
     "valkey": "nothing: no part writes to it yet",
@@ -23,6 +24,6 @@ NOT_YET = {
     "configs.valkey": "caches",
     "serving.search": "vectors",
     "finetune": "training sets and adapters",
-    "retrieval": "files and their text",
+    "retrieval": "text of files",
 }
 """Parts that hold nothing of people as long as nobody calls them for people, and what they would hold."""

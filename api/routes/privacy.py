@@ -70,7 +70,9 @@ async def export_me(request: Request) -> Response:
     assert principal.user_id is not None
     async with services.database.unit(principal.scope) as unit:
         await record(unit, context, "user.export", target=principal.user_id)
-    file = await export(services.database, services.conversations, principal.user_id, principal.organization_id)
+    file = await export(
+        services.database, services.conversations, services.library, principal.user_id, principal.organization_id
+    )
     headers = {"content-disposition": f'attachment; filename="manta-export-{principal.user_id}.zip"'}
     return StreamingResponse(_chunks(file), 200, headers, "application/zip")
 

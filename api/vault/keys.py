@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal
 
+from api.scope import Scope
 from api.vault.seal import KEY_BYTES, fields, open_sealed, seal
 from configs.keyring import MasterKey
 
@@ -19,6 +20,13 @@ class Owner:
     kind: OwnerKind
     id: str
     organization_id: str
+
+
+def owner_of_caller(scope: Scope) -> Owner:
+    """Whose the content of a caller is: the person's, or the organization's where none of its people asks."""
+    if scope.user_id:
+        return Owner("user", scope.user_id, scope.organization_id)
+    return Owner("organization", scope.organization_id, scope.organization_id)
 
 
 @dataclass(frozen=True, slots=True)

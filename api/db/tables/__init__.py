@@ -17,6 +17,7 @@ from api.db.tables.accounts import (
 )
 from api.db.tables.base import Base
 from api.db.tables.content import Conversation, DataKey, IdempotencyKey, Imported, MasterKeyCheck, Message
+from api.db.tables.files import File
 from api.db.tables.installation import Organization, ServedModel
 from api.db.tables.organization import (
     ApiKey,
@@ -43,6 +44,7 @@ __all__ = [
     "DataKey",
     "DirectoryUser",
     "Erasure",
+    "File",
     "FormerMember",
     "IdempotencyKey",
     "Identity",

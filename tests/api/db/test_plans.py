@@ -46,6 +46,9 @@ INSERT INTO one_time_tokens (digest, purpose, user_id, expires_at)
 INSERT INTO invitations (id, digest, organization_id, role, expires_at)
     SELECT 'inv_' || n, sha256(n::text::bytea), 'org_' || (n % 1000 + 1), 'member', now() + interval '1 day'
     FROM generate_series(1, :rows) n;
+INSERT INTO files (id, organization_id, user_id, data_key_id, name, purpose, size, digest, blob, created_at)
+    SELECT 'file-' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'dk_' || n, 'x', 'batch', 1, sha256(n::text::bytea),
+        'blob' || n, now() FROM generate_series(1, :rows) n;
 INSERT INTO throttles (key, count, window_ends_at) SELECT sha256(n::text::bytea), 1, now()
     FROM generate_series(1, :rows) n;
 """
@@ -78,7 +81,14 @@ async def test_no_request_walks_a_table(app: Application, big: EmbeddedPostgres)
         path = f"/api/conversations/{conversation}/messages"
         keyed = headers | {"idempotency-key": "k"}
         message = (await http.post(path, json={"role": "user", "content": "x"}, headers=keyed)).json()["id"]
+        sent = {"file": ("a.txt", b"a")}
+        made = await http.post("/v1/files", data={"purpose": "batch"}, files=sent, headers=keyed)
+        file = made.json()["id"]
         for method, where in (
+            ("GET", "/v1/files?limit=5"),
+            ("GET", f"/v1/files?limit=5&order=asc&after={file}"),
+            ("GET", f"/v1/files/{file}/content"),
+            ("DELETE", f"/v1/files/{file}"),
             ("GET", "/api/conversations?limit=5"),
             ("GET", f"/api/conversations?after={conversation}"),
             ("GET", f"{path}?limit=5"),

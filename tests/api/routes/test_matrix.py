@@ -52,7 +52,7 @@ BODIES: dict[str, dict[str, Any]] = {
 """What a foreign id gets as far as the id with; other bodies are refused before."""
 IDS = (
     "key_id", "session_id", "passkey_id", "user_id", "invitation_id", "team_id", "project_id", "conversation_id",
-    "message_id",
+    "message_id", "file_id",
 )  # fmt: skip
 
 
@@ -116,6 +116,13 @@ async def a_passkey(app: Application, person: Person) -> str:
     return str(made.json()["id"])
 
 
+async def a_file(person: Person) -> str:
+    given = {"file": ("f.txt", b"text")}
+    made = await person.http.post("/v1/files", headers=person.headers, data={"purpose": "user_data"}, files=given)
+    assert made.status_code == 200, made.text
+    return str(made.json()["id"])
+
+
 async def foreign_ids(app: Application) -> dict[str, str]:
     """One of everything, of an organization that nobody else belongs to."""
     owner = await app.register("matrix-foreign", "owner", "org_foreign")
@@ -136,6 +143,7 @@ async def foreign_ids(app: Application) -> dict[str, str]:
         "team_id": await made("/api/teams", {"name": "t"}),
         "project_id": await made("/api/projects", {"name": "p"}),
         "conversation_id": conversation,
+        "file_id": await a_file(owner),
         "message_id": await made(f"/api/conversations/{conversation}/messages", {"role": "user", "content": "x"}),
     }
 

@@ -1,0 +1,109 @@
+"""Queries on files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.db.privacy import BATCH
+from api.db.tables import File
+
+LOCK = text("select pg_advisory_xact_lock(hashtextextended('manta files ' || :organization_id, 0))")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Whose files (without a person: those of the organization's keys), and which."""
+
+    organization_id: str
+    user_id: str | None
+    purpose: str | None = None
+    newest_first: bool = True
+
+
+def _owned(organization_id: str, user_id: str | None) -> ColumnElement[bool]:
+    return and_(File.organization_id == organization_id, File.user_id.is_not_distinct_from(user_id))
+
+
+def _living() -> ColumnElement[bool]:
+    return or_(File.expires_at.is_(None), File.expires_at > func.now())
+
+
+async def lock(session: AsyncSession, organization_id: str) -> None:
+    """One at a time adds or removes files of an organization, until its unit of work ends."""
+    await session.execute(LOCK, {"organization_id": organization_id})
+
+
+async def add(session: AsyncSession, row: File) -> None:
+    """A new one."""
+    session.add(row)
+    await session.flush()
+    await session.refresh(row)
+
+
+async def page(session: AsyncSession, asked: Listing, *, limit: int, after: str | None) -> list[File]:
+    """Living ones by the time they were made, behind `after`."""
+    query = select(File).where(_owned(asked.organization_id, asked.user_id), _living())
+    if asked.purpose is not None:
+        query = query.where(File.purpose == asked.purpose)
+    place = func.row(File.created_at, File.id)
+    if after is not None:
+        mark = select(File.created_at, File.id).where(File.id == after).scalar_subquery()
+        query = query.where(place < mark if asked.newest_first else place > mark)
+    down = (File.created_at.desc(), File.id.desc())
+    query = query.order_by(*(down if asked.newest_first else (File.created_at, File.id)))
+    return list(await session.scalars(query.limit(limit)))
+
+
+async def get(session: AsyncSession, file_id: str) -> File | None:
+    """A living one that this unit of work may see."""
+    return (await session.scalars(select(File).where(File.id == file_id, _living()))).one_or_none()
+
+
+async def same(session: AsyncSession, organization_id: str, data_key_id: str, digest: bytes) -> str | None:
+    """The blob of a file of the same owner with the same content."""
+    query = select(File.blob).where(
+        File.organization_id == organization_id, File.digest == digest, File.data_key_id == data_key_id
+    )
+    return (await session.scalars(query.limit(1))).one_or_none()
+
+
+async def stored(session: AsyncSession, organization_id: str, user_id: str | None) -> tuple[int, int]:
+    """Bytes of the owner's files, and of all the organization's."""
+    own = select(func.coalesce(func.sum(File.size), 0)).where(_owned(organization_id, user_id))
+    query = select(own.scalar_subquery(), func.stored_bytes(organization_id))
+    owner, everybody = (await session.execute(query)).one()
+    return int(owner), int(everybody)
+
+
+async def remove(session: AsyncSession, file_id: str) -> str | None:
+    """Remove one; its blob when no other file needs it. The caller holds the lock."""
+    blob = (await session.scalars(delete(File).where(File.id == file_id).returning(File.blob))).one_or_none()
+    if blob is None or await session.scalar(select(File.id).where(File.blob == blob).limit(1)) is not None:
+        return None
+    return blob
+
+
+async def remove_of_user(session: AsyncSession, user_id: str) -> list[str]:
+    """Remove one batch of a person's files everywhere; their blobs."""
+    batch = select(File.id).where(File.user_id == user_id).limit(BATCH).scalar_subquery()
+    return list(await session.scalars(delete(File).where(File.id.in_(batch)).returning(File.blob)))
+
+
+async def remove_of_organization(session: AsyncSession, organization_id: str) -> list[str]:
+    """Remove one batch of an organization's files; their blobs."""
+    batch = select(File.id).where(File.organization_id == organization_id).limit(BATCH).scalar_subquery()
+    return list(await session.scalars(delete(File).where(File.id.in_(batch)).returning(File.blob)))
+
+
+async def remove_expired(session: AsyncSession, now: datetime) -> int:
+    """Remove one batch of files whose time is over; how many."""
+    batch = select(File.id).where(File.expires_at <= now).limit(BATCH).scalar_subquery()
+    return len(list(await session.scalars(delete(File).where(File.id.in_(batch)).returning(File.id))))
+
+
+async def known(session: AsyncSession, blobs: Sequence[str]) -> set[str]:
+    """Which of these blobs some file needs."""
+    return set(await session.scalars(select(File.blob).where(File.blob.in_(blobs))))

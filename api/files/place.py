@@ -1,0 +1,14 @@
+"""Where the bytes of files lie: in the data directory, or where `files.to` says."""
+
+from api.backup.target import Target, open_target
+from configs.cluster import Cluster
+from configs.datadir import Layout
+
+
+def file_target(cluster: Cluster) -> Target:
+    """The place.
+
+    Raises:
+        ConfigurationError: `files.to` names none.
+    """
+    return open_target(cluster.configuration.files.to or str(Layout(cluster.data_dir).files))
