@@ -101,6 +101,7 @@ def _likeliest(data: bytes) -> str | None:
     sample = data[:SAMPLE_BYTES]
     if len(data) > len(sample):
         sample = sample[: sample.rfind(b"\n") + 1] or sample
+    sample = b"\n".join(dict.fromkeys(sample.split(b"\n")))  # a line that comes again says nothing new
     found = from_bytes(sample, cp_isolation=COMMON)
     western = next((each for each in found if each.encoding == "cp1252"), None)
     best = found.best()

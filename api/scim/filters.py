@@ -86,7 +86,10 @@ def matches(node: Node, value: dict[str, Any]) -> bool:
         return not matches(node.node, value)
     if isinstance(node, Within):
         return False
-    found = next((each for name, each in value.items() if name.lower() == node.attribute), None)
+    if node.attribute in value:  # a team has thousands of people, and each is asked
+        found = value[node.attribute]
+    else:
+        found = next((each for name, each in value.items() if name.lower() == node.attribute), None)
     return _compared(node.operator, found, node.value)
 
 

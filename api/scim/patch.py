@@ -184,9 +184,12 @@ def _on_some(
     inner = _part(attribute, part) if part is not None else None
     if part is not None and inner is None:
         return
-    chosen = [each for each in values if filters.matches(where, each)]
+    chosen: list[Resource] = []
+    others: list[Resource] = []
+    for each in values:
+        (chosen if filters.matches(where, each) else others).append(each)
     if kind == "remove" and inner is None:
-        resource[attribute.name] = [each for each in values if not filters.matches(where, each)]
+        resource[attribute.name] = others
         return
     if kind == "remove" and not chosen:
         return
