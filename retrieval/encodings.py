@@ -91,7 +91,7 @@ def _wide(data: bytes) -> str | None:
 
 def _is_text_codec(name: str) -> bool:
     try:
-        return codecs.lookup(name)._is_text_encoding  # noqa: SLF001
+        return codecs.lookup(name)._is_text_encoding  # noqa: SLF001  nothing public tells zip and base64 apart from text
     except (LookupError, ValueError):
         return False
 

@@ -117,7 +117,7 @@ class _Column:
             self.numbers.extend([np.nan] * max(0, short))
             self.codes.extend([-1] * max(0, short))
         coded = isinstance(value, (str, bool))
-        self.codes[row] = self.code_of.setdefault(value, len(self.code_of)) if coded else -1  # type: ignore[arg-type]
+        self.codes[row] = self.code_of.setdefault(value, len(self.code_of)) if coded else -1  # type: ignore[arg-type]  # coded says so
         self.numbers[row] = np.nan if coded or value is None else float(value)
 
     def values(self) -> Iterator[Value | None]:
@@ -140,7 +140,7 @@ class _Column:
             known |= self._ordered(_ORDER[asked.test], asked.values[0], texts, numbers)
         return found
 
-    def _ordered(self, test: Callable[[Any, Any], Any], value: Value, texts: Any, numbers: Any) -> Mask:  # noqa: ANN401
+    def _ordered(self, test: Callable[[Any, Any], Any], value: Value, texts: Any, numbers: Any) -> Mask:  # noqa: ANN401  numpy
         if isinstance(value, str):
             fitting = [code for each, code in self.code_of.items() if isinstance(each, str) and test(each, value)]
             return np.isin(texts, fitting)

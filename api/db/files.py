@@ -63,10 +63,9 @@ async def get(session: AsyncSession, file_id: str) -> File | None:
 
 
 async def same(session: AsyncSession, organization_id: str, data_key_id: str, digest: bytes) -> str | None:
-    """The blob of a file of the same owner with the same content."""
-    query = select(File.blob).where(
-        File.organization_id == organization_id, File.digest == digest, File.data_key_id == data_key_id
-    )
+    """The blob of a living file of the same owner with the same content."""
+    same_content = (File.organization_id == organization_id, File.digest == digest, File.data_key_id == data_key_id)
+    query = select(File.blob).where(*same_content, _living())
     return (await session.scalars(query.limit(1))).one_or_none()
 
 
@@ -98,9 +97,9 @@ async def remove_of_organization(session: AsyncSession, organization_id: str) ->
     return list(await session.scalars(delete(File).where(File.id.in_(batch)).returning(File.blob)))
 
 
-async def remove_expired(session: AsyncSession, now: datetime) -> int:
-    """Remove one batch of files whose time is over; how many."""
-    batch = select(File.id).where(File.expires_at <= now).limit(BATCH).scalar_subquery()
+async def remove_expired(session: AsyncSession, before: datetime) -> int:
+    """Remove one batch of files whose time was over before that; how many."""
+    batch = select(File.id).where(File.expires_at <= before).limit(BATCH).scalar_subquery()
     return len(list(await session.scalars(delete(File).where(File.id.in_(batch)).returning(File.id))))
 
 

@@ -75,8 +75,10 @@ class Library:
 
         Raises:
             Conflict: the person or the organization would store more than they may.
+            Unreadable: the key was destroyed while it arrived.
         """
         written, key = arrival.received.written, arrival.key
+        await self._vault.check(unit, key)
         await queries.lock(unit, scope.organization_id)
         await self._check_quota(unit, scope, written.size)
         same = await queries.same(unit, scope.organization_id, key.id, written.address)

@@ -4,7 +4,7 @@ Such bytes are left by a crash between the bytes and their row, or between a row
 """
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from api.db import files as queries
 from api.db.privacy import BATCH
@@ -13,6 +13,8 @@ from api.files.blobs import Blobs
 
 GRACE_S = 24 * 3600.0
 """Longer than any upload may take."""
+LATE_S = 60.0
+"""Longer than any unit of work, which may just be making a file of the same content as one whose time ends now."""
 
 
 async def tidy(database: Database, blobs: Blobs, grace_s: float = GRACE_S) -> tuple[int, int]:
@@ -33,10 +35,10 @@ async def tidy(database: Database, blobs: Blobs, grace_s: float = GRACE_S) -> tu
 
 
 async def _expired(database: Database) -> int:
-    total, now = 0, datetime.now(UTC)
+    total, before = 0, datetime.now(UTC) - timedelta(seconds=LATE_S)
     while True:
         async with database.unit() as unit:
-            count = await queries.remove_expired(unit, now)
+            count = await queries.remove_expired(unit, before)
         total += count
         if count < BATCH:
             return total

@@ -90,7 +90,7 @@ _table(
     id="id organization_id user_id data_key_id",
     content="name",
     fact="purpose size expires_at created_at",
-    secret="digest",  # noqa: S106
+    secret="digest",  # noqa: S106  a class of columns
     none="blob",
 )
 _table("idempotency_keys", id="organization_id data_key_id", secret="digest request_digest",  # noqa: S106

@@ -73,6 +73,7 @@ async def _person(database: Database, entry: ledger.Entry, blobs: Blobs | None) 
     async with database.unit() as unit:  # a request that was under way may have made a key or written since
         report["data_keys"] += await queries.destroy_keys(unit, user_id)
         report["messages"] += await queries.empty_messages(unit, user_id)
+        report["files"] += len(await files.remove_of_user(unit, user_id))  # their bytes are swept
         report |= await queries.remove_person(unit, user_id, entry["data_key_ids"])
         await _finish(unit, entry, "user.erased", report)
     return report

@@ -13,7 +13,6 @@ import asyncio
 import logging
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -25,6 +24,7 @@ from api.db import conversations as conversation_queries
 from api.db import files as file_queries
 from api.db import privacy as queries
 from api.db.session import Database
+from api.db.tables import File
 from api.files.library import Library
 from api.privacy.classes import CLASSES, EXPORTED
 from api.scope import Scope
@@ -95,22 +95,23 @@ async def _files(archive: zipfile.ZipFile, database: Database, library: Library,
             after = known[-1]["id"] if known else None
             batch = await file_queries.page(unit, listing, limit=queries.BATCH, after=after)
             known += [await library.listed(unit, row) for row in batch]
-            contents = [(row.id, await library.content(unit, row)) for row in batch]
-        for file_id, content in contents:
-            await _content(archive, f"{scope.organization_id}/files/{file_id}", content)
+        for row in batch:
+            await _content(archive, database, library, scope, row)
         if not batch:
             break
-    archive.writestr(f"{scope.organization_id}/files.json", _json(known))
+    await asyncio.to_thread(archive.writestr, f"{scope.organization_id}/files.json", _json(known))
 
 
-async def _content(archive: zipfile.ZipFile, name: str, content: AsyncIterator[bytes]) -> None:
-    """One file; of one that cannot be read there is what could be, and the reason stands in the log."""
-    with archive.open(name, "w", force_zip64=True) as entry:
+async def _content(archive: zipfile.ZipFile, database: Database, library: Library, scope: Scope, row: File) -> None:
+    """One file; of one that cannot be read there is what could be, and `files.json` or the log says why."""
+    with archive.open(f"{scope.organization_id}/files/{row.id}", "w", force_zip64=True) as entry:
         try:
+            async with database.reading(scope) as unit:
+                content = await library.content(unit, row)
             async for part in content:
                 await asyncio.to_thread(entry.write, part)
         except Unreadable as error:
-            log.warning("%s cannot be exported: %s", name, error.message)
+            log.warning("the file %s cannot be exported: %s", row.id, error.message)
 
 
 async def _elsewhere(database: Database, conversations: Conversations, scope: Scope) -> list[bytes]:

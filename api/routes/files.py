@@ -1,5 +1,6 @@
 """OpenAI's files: uploaded as a form, listed, read and deleted."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -23,6 +24,9 @@ from api.policy import caller, guarded_router, requires
 from api.principal import Permission
 from api.services import services_of
 from api.validation import checked
+from configs.errors import Forbidden, Unauthorized
+
+log = logging.getLogger(__name__)
 
 router = guarded_router()
 
@@ -61,12 +65,14 @@ class FileForm(FileFields):
 @requires(Permission.FILES_WRITE)
 async def upload(request: Request) -> Response:
     """Store a file. It is sealed as it arrives; only what was stored whole is there afterwards."""
-    library, context, scope = services_of(request).library, context_of(request.scope), caller(request).scope
+    services, context, scope = services_of(request), context_of(request.scope), caller(request).scope
+    library = services.library
     headers, limit = dict(request.scope["headers"]), library.limits.max_file_bytes
     form = Form(headers.get(b"content-type", b""), limit)
     async with library.arriving(scope, form, body_of(headers, request.receive, limit)) as arrival:
         asked = checked(FileFields, _nested(arrival.received.fields))
         # What an Idempotency-Key stands for is what was sent, not how the form was cut.
+        await services.doorkeeper.admit(request.scope, Permission.FILES_WRITE)  # it may have been revoked meanwhile
         sent = [asked.model_dump(), arrival.received.filename, arrival.received.written.address.hex()]
         context.body = orjson.dumps(sent)
 
@@ -122,13 +128,19 @@ async def get_content(request: Request, file_id: str) -> Response:
         content = await services.library.content(unit, row)
     first = await anext(content, b"")  # what cannot be read is told before the answer begins
     headers = {"content-length": str(row.size), "content-disposition": f"attachment; filename*=utf-8''{quote(name)}"}
-    return StreamingResponse(_joined(first, content), 200, headers, "application/octet-stream")
+    return StreamingResponse(_joined(request, first, content), 200, headers, "application/octet-stream")
 
 
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _joined(request: Request, first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Part after part, as long as the caller may read."""
     yield first
-    async for piece in rest:
-        yield piece
+    async for part in rest:
+        try:
+            await services_of(request).doorkeeper.admit(request.scope, Permission.FILES_READ)
+        except (Unauthorized, Forbidden):
+            log.info("a download was cut: its caller may not read any more")
+            return  # the length was told, so the client sees that it is cut
+        yield part
 
 
 def _nested(fields: Mapping[str, str]) -> dict[str, Any]:

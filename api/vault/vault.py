@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 OWN = "manta.own_data_keys"
 """Where a session notes the keys that it made: until it commits, nobody may rely on them."""
 TRIES = 3
+DESTROYED = "The key of this content was destroyed."
 
 
 class Vault:
@@ -62,8 +63,17 @@ class Vault:
         read_at, changes = time.monotonic(), self._memory.changes
         row = await data_keys.get(session, key_id)
         if row is None:
-            raise Unreadable("The key of this content was destroyed.")
+            raise Unreadable(DESTROYED)
         return await self._opened(session, row, read_at, changes)
+
+    async def check(self, session: Unit, key: DataKey) -> None:
+        """For what took long: ask the database, not the memory, whether a key is still there.
+
+        Raises:
+            Unreadable: it was destroyed.
+        """
+        if await data_keys.get(session, key.id) is None:
+            raise Unreadable(DESTROYED)
 
     def forget(self, owner: Owner | None = None) -> None:
         """An owner's key was destroyed, or (without `owner`) any: read them again."""

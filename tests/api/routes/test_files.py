@@ -3,8 +3,6 @@
 import asyncio
 import hashlib
 import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,36 +10,10 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, ConflictError, NotFoundError
 
 from api import gate
-from api.db.session import JOBS_ROLE, Database
-from api.files.blobs import Blobs
-from api.files.place import file_target
-from api.files.tidying import tidy
 from api.idempotency import REPLAYED
-from api.privacy.erase import erase_all
 from configs.postgres import EmbeddedPostgres
-from tests.fixtures.application import PASSWORD, Application, Person, application
-from tests.fixtures.database import query
-
-SENTENCE = b"The heron waits in the shallow water. "
-
-
-def sdk(app: Application, person: Person) -> AsyncOpenAI:
-    key = person.headers["authorization"].removeprefix("Bearer ")
-    return AsyncOpenAI(base_url=f"{app.origin}/v1", api_key=key, max_retries=0)
-
-
-def folder(app: Application) -> Path:
-    return app.services.cluster.data_dir / "files"
-
-
-def blobs(app: Application) -> list[Path]:
-    return sorted(path for path in folder(app).rglob("*") if path.is_file())
-
-
-def found_on_disk(app: Application, text: bytes) -> bool:
-    """Whether grep finds it anywhere in the data directory."""
-    ran = subprocess.run(["grep", "-rqF", text.decode(), str(app.services.cluster.data_dir)], check=False)
-    return ran.returncode == 0
+from tests.fixtures.application import Application, application
+from tests.fixtures.uploads import SENTENCE, blobs, found_on_disk, sdk
 
 
 async def test_a_files_life(app: Application, fresh: str) -> None:
@@ -191,62 +163,6 @@ async def test_sizes_and_quotas(postgres: EmbeddedPostgres, fresh: str) -> None:
                 await theirs.files.create(file=("a", os.urandom(900)), purpose="batch")
             await theirs.files.create(file=("a", os.urandom(800)), purpose="batch")
             assert len(blobs(app)) == 3
-
-
-async def test_a_file_whose_time_is_over_is_gone(app: Application, fresh: str, postgres: EmbeddedPostgres) -> None:
-    async with sdk(app, await app.register(fresh)) as client:
-        made = await client.files.create(
-            file=("a.txt", b"soon over"),
-            purpose="user_data",
-            expires_after={"anchor": "created_at", "seconds": 3600},
-        )
-        assert made.expires_at is not None
-        assert 3590 <= made.expires_at - made.created_at <= 3610
-        query(postgres, "UPDATE files SET expires_at = now() - interval '1 second' WHERE id = %s", made.id)
-        with pytest.raises(NotFoundError):
-            await client.files.retrieve(made.id)
-        assert [file async for file in client.files.list()] == []
-        jobs = Database(postgres.urls.jobs_url, pool_size=1, role=JOBS_ROLE)
-        before = len(blobs(app))
-        assert await tidy(jobs, Blobs(file_target(app.services.cluster))) == (1, 0)
-        assert len(blobs(app)) == before  # an upload under way has no row either: bytes have a day
-        _, removed = await tidy(jobs, Blobs(file_target(app.services.cluster)), grace_s=-5)
-        await jobs.close()
-        assert removed >= 1
-        assert len(blobs(app)) < before
-
-
-async def test_a_person_takes_their_files_along_and_erases_them(
-    app: Application, fresh: str, postgres: EmbeddedPostgres
-) -> None:
-    import io
-    import zipfile
-
-    person = await app.register(fresh)
-    async with sdk(app, person) as client:
-        made = await client.files.create(file=("a.txt", SENTENCE), purpose="user_data")
-    exported = await person.http.get("/api/auth/export", headers=person.headers)
-    archive = zipfile.ZipFile(io.BytesIO(exported.content))
-    assert archive.read(f"default/files/{made.id}") == SENTENCE
-    assert b'"a.txt"' in archive.read("default/files.json")
-    ((blob,),) = query(postgres, "SELECT blob FROM files WHERE id = %s", made.id)
-    assert (await person.http.post("/api/auth/erase", json={"password": PASSWORD}, headers=person.headers)).is_success
-    jobs = Database(postgres.urls.jobs_url, pool_size=1, role=JOBS_ROLE, deadline_s=None)
-    assert await erase_all(jobs, app.services.cluster.data_dir, Blobs(file_target(app.services.cluster))) >= 1
-    await jobs.close()
-    assert query(postgres, "SELECT id FROM files WHERE id = %s", made.id) == []
-    assert not any(blob in str(path) for path in blobs(app))
-
-
-async def test_content_that_was_changed_on_the_disk_is_told(app: Application, fresh: str) -> None:
-    person, before = await app.register(fresh), blobs(app)
-    async with sdk(app, person) as client:
-        made = await client.files.create(file=("a.txt", b"to be changed"), purpose="user_data")
-    (path,) = set(blobs(app)) - set(before)
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    answer = await person.http.get(f"/v1/files/{made.id}/content", headers=person.headers)
-    assert answer.status_code == 500
-    assert "changed" in answer.json()["error"]["message"]
 
 
 async def test_a_key_without_the_right_is_refused(app: Application, fresh: str) -> None:
