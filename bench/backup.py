@@ -17,8 +17,8 @@ from api.backup.restore import restore
 from api.backup.source import Source
 from api.backup.store import Store
 from api.backup.take import take
-from api.backup.target import Folder
 from api.db import schema
+from api.storage.target import Folder
 from bench.options import Options
 from bench.ratios import Cost, measure, median_with_interval
 from bench.report import Report, Table, interval, number

@@ -22,9 +22,9 @@ from api.backup.source import Source
 from api.backup.standing import Standing
 from api.backup.store import Store
 from api.backup.take import take
-from api.backup.target import open_target
 from api.db import replicable
 from api.privacy import ledger
+from api.storage.target import open_target
 from configs import telemetry
 from configs.backup_specs import BackupSpec
 from configs.cluster import Cluster

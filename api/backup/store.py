@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from api.backup import manifest as manifests
 from api.backup.manifest import Manifest, Part
 from api.backup.sealed import Bytes, opened, sealed
-from api.backup.target import Target
+from api.storage.target import Target
 from configs.errors import DamagedBackup, NotFound
 from configs.keyring import Keyring
 

@@ -16,9 +16,9 @@ from api.backup.restore import Known
 from api.backup.source import Source
 from api.backup.store import Store
 from api.backup.take import take
-from api.backup.target import open_target
 from api.cli.installation import Installation
 from api.db.offline import WAIT_S
+from api.storage.target import open_target
 from configs import postgres_cluster
 from configs.datadir import Layout
 from configs.errors import BadRequest, ConfigurationError

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from api.backup.target import Target
+from api.storage.target import Target
 from api.vault.keys import DataKey
 from api.vault.seal import fields, open_sealed, seal
 from configs.errors import ConfigurationError, DamagedBackup, Unavailable, Unreadable

@@ -1,6 +1,6 @@
 """Where the bytes of files lie: in the data directory, or where `files.to` says."""
 
-from api.backup.target import Target, open_target
+from api.storage.target import Target, open_target
 from configs.cluster import Cluster
 from configs.datadir import Layout
 

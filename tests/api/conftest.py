@@ -4,6 +4,7 @@ import pytest
 
 from api.db.session import Database
 from configs.postgres import EmbeddedPostgres
+from tests.fixtures.backups import bucket_server
 from tests.fixtures.database import migrated, reached
 
 
@@ -18,3 +19,10 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 async def database(postgres: EmbeddedPostgres) -> AsyncIterator[Database]:
     async with reached(postgres) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    """A server that speaks S3."""
+    with bucket_server() as address:
+        yield address

@@ -165,6 +165,16 @@ def test_embeddings(stack: Stack) -> None:
         client.embeddings.create(model="all-MiniLM-L6-v2", input="word " * 400)
 
 
+def test_files(stack: Stack) -> None:
+    client, text = stack.sdk(), b"Gannets dive from forty metres. " * 40_000
+    made = client.files.create(file=("gannets.txt", text), purpose="user_data")
+    assert client.files.content(made.id).read() == text
+    assert [file.filename for file in client.files.list()] == ["gannets.txt"]
+    assert not any(b"Gannets" in path.read_bytes() for path in (stack.data_dir / "files").rglob("*") if path.is_file())
+    assert client.files.delete(made.id).deleted
+    assert not [path for path in (stack.data_dir / "files").rglob("*") if path.is_file()]
+
+
 def test_tokenize(stack: Stack) -> None:
     counted = stack.request("POST", "/tokenize", json={"model": "starter", "prompt": "hello"}).json()
     assert counted["count"] == len(counted["tokens"]) > 0

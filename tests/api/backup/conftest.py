@@ -7,7 +7,7 @@ from api.backup.store import Store
 from configs import postgres_cluster, postgres_settings
 from configs.keyring import Keyring
 from configs.postgres import EmbeddedPostgres
-from tests.fixtures.backups import bucket_server, fill, keyring, store_in, until
+from tests.fixtures.backups import fill, keyring, store_in, until
 from tests.fixtures.data_dirs import open_folder, quick
 from tests.fixtures.database import migrated, query
 
@@ -44,12 +44,6 @@ def fresh() -> Iterator[Path]:
     """Where a restored installation may lie, beside nothing."""
     with open_folder(quick()) as root:
         yield root / "restored"
-
-
-@pytest.fixture(scope="session")
-def s3_address() -> Iterator[str]:
-    with bucket_server() as address:
-        yield address
 
 
 @pytest.fixture

@@ -207,7 +207,7 @@ def test_two_backups_at_once_are_one(filled: EmbeddedPostgres, store: Store) -> 
 def test_a_bucket_holds_it_as_well(
     filled: EmbeddedPostgres, keys: Keyring, s3_address: str, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from api.backup.target import open_target
+    from api.storage.target import open_target
 
     use_bucket(monkeypatch, s3_address)
     store = Store(open_target(f"s3://{BUCKET}/manta"), keys, 2**22)

@@ -12,7 +12,7 @@ from api.backup import drill
 from api.backup.manifest import BASE
 from api.backup.store import Store
 from api.backup.take import take
-from api.backup.target import Folder
+from api.storage.target import Folder
 from configs.keyring import Keyring
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.backups import (

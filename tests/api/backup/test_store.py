@@ -9,7 +9,7 @@ import pytest
 
 from api.backup.manifest import Count, Manifest, Part, name_of, new_id
 from api.backup.store import Store, ahead
-from api.backup.target import Folder
+from api.storage.target import Folder
 from configs.errors import ConfigurationError, DamagedBackup, NotFound
 from configs.keyring import Keyring
 from tests.fixtures.backups import content, keyring, store_in

@@ -98,9 +98,8 @@ def test_anchors_that_are_newer_than_the_backup_end(
         found = report(server, path)
         assert found.faults == []
         assert [(each.organization_id, each.seq) for each in found.restored] == [("one", 3), ("two", 0)]
-        assert query(server, "select organization_id, seq, action from audit_log where seq > 3") == [
-            ("one", 4, "database.restored")
-        ]
+        told = "select organization_id, seq from audit_log where action = 'database.restored'"
+        assert query(server, told) == [("one", 4)]
 
 
 def test_where_nothing_is_newer_nothing_is_vouched_for(chained: EmbeddedPostgres, store: Store, fresh: Path) -> None:

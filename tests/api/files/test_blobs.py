@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.backup.target import Folder, Target, open_target
 from api.files.blobs import Blobs, Written, begun_at, new_blob_id
+from api.storage.target import Folder, Target, open_target
 from api.vault.keys import DataKey, fresh_key
 from configs.errors import Unavailable, Unreadable
 from tests.fixtures.backups import BUCKET, use_bucket

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from api.backup.target import Folder
 from api.files.blobs import Blobs
 from api.files.form import Form
 from api.files.upload import FORM_BYTES, Receive, Received, body_of, take
+from api.storage.target import Folder
 from configs.errors import BadRequest, BodyTimedOut, MantaError, PayloadTooLarge
 from tests.api.files.test_blobs import KEY, content_of
 from tests.api.files.test_form import KIND, sent

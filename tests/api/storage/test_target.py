@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.backup.s3 import Bucket
-from api.backup.target import Folder, Target, open_target
+from api.storage.s3 import Bucket
+from api.storage.target import Folder, Target, open_target
 from configs.errors import ConfigurationError, DamagedBackup, Unavailable
 from tests.fixtures.backups import BUCKET, use_bucket
 
@@ -45,7 +45,7 @@ def test_names_are_listed_in_order_by_prefix(target: Target) -> None:
 
 
 def test_more_names_than_a_page_holds(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.backup.s3.PAGE", 3)
+    monkeypatch.setattr("api.storage.s3.PAGE", 3)
     for number in range(10):
         target.put(f"n/{number:04d}", b"")
     assert len(list(target.names("n/"))) == 10
@@ -98,7 +98,7 @@ def test_a_bucket_that_is_not_there(s3_address: str, monkeypatch: pytest.MonkeyP
 def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch, s3_address: str) -> None:
     use_bucket(monkeypatch, s3_address)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("api.backup.s3.ATTEMPTS", 1)
+    monkeypatch.setattr("api.storage.s3.ATTEMPTS", 1)
     with pytest.raises(Unavailable, match="check the network and AWS_ENDPOINT_URL"):
         Bucket(f"s3://{BUCKET}").put("a", b"")
 

@@ -1,6 +1,6 @@
-"""Where backups lie: named objects, each whole or absent. Knows nothing of what is in them.
+"""Where backups and files lie: named objects, each whole or absent. Knows nothing of what is in them.
 
-A target is one file here (`folder` below, `api/backup/s3.py`) and a scheme in `open_target`.
+A target is one file here (`folder` below, `api/storage/s3.py`) and a scheme in `open_target`.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ def open_target(text: str) -> Target:
         ConfigurationError: it is neither.
     """
     if text.startswith(S3):
-        from api.backup.s3 import Bucket  # noqa: PLC0415  boto3: half a second that a folder need not pay
+        from api.storage.s3 import Bucket  # noqa: PLC0415  boto3: half a second that a folder need not pay
 
         return Bucket(text)
     if "://" in text or not text:

@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from api.backup.target import S3, missing
+from api.storage.target import S3, missing
 from configs.errors import ConfigurationError, Unavailable
 
 ATTEMPTS = 5
