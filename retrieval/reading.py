@@ -30,7 +30,8 @@ MEASURED = ("COVERAGE_", "COV_")
 ENDED_FROM_OUTSIDE = (-SIGKILL, -SIGTERM)
 """By a person or for want of memory on the machine: the file may be innocent, and is tried once more."""
 START_S = 60.0
-ENDING_S = 0.2
+ENDING_S = 10.0
+"""A child whose line is closed is on its way out; on a busy machine the kernel takes its time over a large one."""
 
 
 class Reader:
@@ -81,8 +82,8 @@ class Reader:
         try:
             return _exchanged(line, question, data, time.monotonic() + limits.wall_s)
         except (OSError, EOFError) as error:
-            code = self._end()
-            if code in ENDED_FROM_OUTSIDE and not isinstance(error, TimeoutError):
+            late = isinstance(error, TimeoutError)
+            if self._end(0.0 if late else ENDING_S) in ENDED_FROM_OUTSIDE and not late:
                 return None
             raise invalid(TOO_MUCH) from error
         except BaseException:  # an answer that is still to come would belong to no later question
@@ -107,15 +108,15 @@ class Reader:
             raise Unavailable("The process that reads documents could not be started.", retry_after_s=5.0) from error
         return ours
 
-    def _end(self) -> int | None:
-        """End the child; how it ended, where it had ended before."""
+    def _end(self, patience_s: float = 0.0) -> int | None:
+        """End the child; how it ended, where it did so by itself within `patience_s`."""
         if self._line is not None:
             self._line.close()
             self._line = None
         child, self._child = self._child, None
         if child is None:
             return None
-        child.wait(ENDING_S)
+        child.wait(patience_s)
         code = child.exit_code()
         child.terminate(0)
         return code
