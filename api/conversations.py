@@ -19,9 +19,9 @@ from api.db.tables import Conversation, Message
 from api.ids import new_id
 from api.scope import Scope
 from api.vault.keys import DataKey, Owner
-from api.vault.seal import aad_of, open_sealed, seal
 from api.vault.vault import Vault
 from configs.errors import BadRequest, Conflict, NotFound, Unreadable
+from configs.seal import aad_of, open_sealed, seal
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from api.policy import caller
 from api.principal import Principal
 from api.services import services_of
 from api.vault.keys import owner_of_caller
-from api.vault.seal import aad_of, open_sealed, seal
 from api.vault.vault import Vault
 from configs.errors import BadRequest, Conflict, IdempotencyMismatch
+from configs.seal import aad_of, open_sealed, seal
 
 HEADER = b"idempotency-key"
 KEY = re.compile(rb"[\x21-\x7e]{1,255}\Z")

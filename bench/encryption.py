@@ -19,7 +19,6 @@ from api.db.tables import Conversation, Message, User
 from api.ids import new_id
 from api.scope import DEFAULT_ORGANIZATION, Scope
 from api.vault.keys import DataKey, Owner
-from api.vault.seal import aad_of, seal
 from api.vault.vault import Vault
 from bench.options import Options
 from bench.ratios import Cost, interleaved, median_with_interval
@@ -28,6 +27,7 @@ from bench.stacks import open_folder
 from configs.datadir import Layout
 from configs.keyring import Keyring
 from configs.postgres import EmbeddedPostgres
+from configs.seal import aad_of, seal
 
 TEXT_BYTES = 2048
 SIZES = (1, 10, 100)

@@ -1,6 +1,6 @@
 """The bytes of files, sealed in parts in a folder or a bucket.
 
-    blobs/<blob>/000000, 000001, …      each one value of `api.vault.seal`, bound to its blob, its number, and whether
+    blobs/<blob>/000000, 000001, …      each one value of `configs.seal`, bound to its blob, its number, and whether
                                         it is the last
 
 A blob's name is when it was begun and random digits. Its address, an HMAC under its owner's key, says only to the owner
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 from api.storage.target import Target
 from api.vault.keys import DataKey
-from api.vault.seal import fields, open_sealed, seal
 from configs.errors import ConfigurationError, DamagedBackup, Unavailable, Unreadable
+from configs.seal import fields, open_sealed, seal
 
 log = logging.getLogger(__name__)
 

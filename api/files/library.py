@@ -21,10 +21,10 @@ from api.files.upload import Received, take
 from api.ids import new_id
 from api.scope import Scope
 from api.vault.keys import DataKey, owner_of_caller
-from api.vault.seal import aad_of, open_sealed, seal
 from api.vault.vault import Vault
 from configs.errors import Conflict, NotFound, Unavailable, Unreadable
 from configs.file_specs import FilesSpec
+from configs.seal import aad_of, open_sealed, seal
 
 log = logging.getLogger(__name__)
 

@@ -93,6 +93,23 @@ _table(
     secret="digest",  # noqa: S106  a class of columns
     none="blob",
 )
+_table(
+    "vector_stores",
+    id="id organization_id user_id data_key_id",
+    content="about",
+    fact="embedding_model dimensions expires_after_days last_active_at created_at",
+    none="seq feed_from next_chunk",
+)
+_table("vector_store_file_batches", id="id organization_id user_id vector_store_id", fact="cancelled created_at")
+_table(
+    "vector_store_files",
+    id="vector_store_id file_id organization_id user_id batch_id",
+    content="attributes",
+    fact="status error_code error_message max_tokens overlap_tokens usage_bytes chunk_count created_at",
+    none="described_seq epoch attempts leased_until",
+)
+_table("chunks", id="vector_store_id id file_id organization_id user_id", content="content vectors", none="seq number")
+_table("vector_store_removals", id="vector_store_id organization_id", none="seq chunk_ids created_at")
 _table("idempotency_keys", id="organization_id data_key_id", secret="digest request_digest",  # noqa: S106
        content="response", none="status headers created_at")  # fmt: skip
 _table("imported", id="organization_id external_id row_id", none="source kind created_at")
@@ -113,7 +130,7 @@ _table(
 EXPORTED = frozenset(
     {"users", "identities", "sessions", "passkeys", "memberships", "former_members", "directory_users",
      "team_members", "api_keys",
-     "conversations", "messages", "files", "usage", "consents", "audit_log"}
+     "conversations", "messages", "files", "vector_stores", "vector_store_files", "usage", "consents", "audit_log"}
 )  # fmt: skip
 """Tables of which a person's export has the person's rows."""
 NOT_EXPORTED = {
@@ -131,6 +148,9 @@ NOT_EXPORTED = {
     "projects": "the organization's",
     "data_keys": "keys; the content is there in the open",
     "master_keys": "the installation's",
+    "vector_store_file_batches": "which files came together",
+    "chunks": "made of the files, which are exported",
+    "vector_store_removals": "ids of what is gone",
     "idempotency_keys": "copies of answers, for a day",
     "imported": "where rows came from, by id",
     "audit_heads": "the organization's",

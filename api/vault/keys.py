@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from api.scope import Scope
-from api.vault.seal import KEY_BYTES, fields, open_sealed, seal
 from configs.keyring import MasterKey
+from configs.seal import KEY_BYTES, fields, open_sealed, seal
 
 OwnerKind = Literal["user", "team", "organization"]
 

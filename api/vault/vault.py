@@ -1,6 +1,6 @@
 """The vault: a data key for each owner, wrapped by a master key that the database never sees.
 
-    keyring: master key  --opens-->  data_keys.wrapped: data key  --opens-->  content (api.vault.seal)
+    keyring: master key  --opens-->  data_keys.wrapped: data key  --opens-->  content (configs.seal)
 
 What is private belongs to a person, what is shared to a team or an organization. Destroying the row destroys the key,
 and with it the content, wherever copies of it lie. The vault does not know what is sealed.

@@ -19,6 +19,7 @@ from api.db.tables.base import Base
 from api.db.tables.content import Conversation, DataKey, IdempotencyKey, Imported, MasterKeyCheck, Message
 from api.db.tables.files import File
 from api.db.tables.installation import Organization, ServedModel
+from api.db.tables.knowledge import Chunk, VectorStore, VectorStoreFile, VectorStoreFileBatch, VectorStoreRemoval
 from api.db.tables.organization import (
     ApiKey,
     DirectoryUser,
@@ -39,6 +40,7 @@ __all__ = [
     "AuditRow",
     "Base",
     "Ceremony",
+    "Chunk",
     "Consent",
     "Conversation",
     "DataKey",
@@ -70,4 +72,8 @@ __all__ = [
     "TotpSecret",
     "UsageRow",
     "User",
+    "VectorStore",
+    "VectorStoreFile",
+    "VectorStoreFileBatch",
+    "VectorStoreRemoval",
 ]

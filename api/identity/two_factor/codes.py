@@ -18,9 +18,9 @@ from api.identity.throttle import Throttle
 from api.identity.two_factor import recovery, totp
 from api.scope import DEFAULT_ORGANIZATION, Scope
 from api.vault.keys import Owner
-from api.vault.seal import aad_of, open_sealed, seal
 from api.vault.vault import Vault
 from configs.errors import CodeRefused, CodeSignInRefused, Conflict, TwoFactorRequired
+from configs.seal import aad_of, open_sealed, seal
 
 WRONG = "This code is wrong, too old or used."
 ALREADY_ON = "An authenticator app is set up already: turn it off first."

@@ -10,7 +10,7 @@ from api.imports.records import ImportedMessage
 from api.moving import conversations
 from api.moving.conversations import content_of
 from api.vault.keys import DataKey
-from api.vault.seal import aad_of, open_sealed
+from configs.seal import aad_of, open_sealed
 from tests.api.moving.arrivals import Arrivals, conversation, message, person
 
 KEY = DataKey("dk_1", bytes(32))

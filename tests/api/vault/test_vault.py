@@ -10,11 +10,11 @@ from api.db.session import Database
 from api.scope import Scope
 from api.vault.keys import DataKey, Owner, unwrap, wrap
 from api.vault.memory import Memory
-from api.vault.seal import aad_of, open_sealed, seal
 from api.vault.vault import Vault
 from configs.errors import MantaError, Unavailable, Unreadable
 from configs.keyring import Keyring, MasterKey
 from configs.postgres import EmbeddedPostgres
+from configs.seal import aad_of, open_sealed, seal
 from tests.fixtures.database import query
 from tests.fixtures.links import until
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.vault.seal import NONCE_BYTES, OVERHEAD_BYTES, aad_of, fields, open_sealed, seal
 from configs.errors import Internal, Unreadable
+from configs.seal import NONCE_BYTES, OVERHEAD_BYTES, aad_of, fields, open_sealed, seal
 
 KEY = os.urandom(32)
 PLACE = ("messages", "msg_1", "content", "org_1")

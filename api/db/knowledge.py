@@ -1,0 +1,127 @@
+"""The changes of vector stores, as search replicas follow them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.db.tables import Chunk, VectorStore, VectorStoreFile, VectorStoreRemoval
+
+REMOVE = text("SELECT remove_chunks(:store_id, :file_id)")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a change stands: its number in the store, and the first id for its chunks."""
+
+    seq: int
+    first_chunk: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened to a store up to `seq`. Chunks and attributes are sealed."""
+
+    seq: int
+    chunks: list[tuple[int, str, int, bytes, bytes]]
+    """id, file, number, content, vectors"""
+    removed: list[int]
+    described: list[tuple[str, bytes]]
+    """file, attributes"""
+
+
+async def lock_store(session: AsyncSession, store_id: str, chunks: int = 0) -> Place | None:
+    """The place of the next change, with room for so many chunks; None where the store is gone.
+
+    Until the unit of work ends nobody else changes the store, so its numbers commit in their order.
+    """
+    query = (
+        update(VectorStore)
+        .where(VectorStore.id == store_id)
+        .values(seq=VectorStore.seq + 1, next_chunk=VectorStore.next_chunk + chunks)
+        .returning(VectorStore.seq, VectorStore.next_chunk)
+    )
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else Place(row.seq, row.next_chunk - chunks)
+
+
+async def remove_chunks(session: AsyncSession, store_id: str, file_id: str) -> None:
+    """Take back what was written of a file that stays. The role of jobs may."""
+    await session.execute(REMOVE, {"store_id": store_id, "file_id": file_id})
+
+
+async def store(session: AsyncSession, store_id: str) -> VectorStore | None:
+    """The row of a store."""
+    return await session.get(VectorStore, store_id)
+
+
+async def heads(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, int]:
+    """The last change of each store that is there."""
+    rows = await session.execute(select(VectorStore.id, VectorStore.seq).where(VectorStore.id.in_(store_ids)))
+    return {row.id: row.seq for row in rows}
+
+
+async def changes(session: AsyncSession, store_id: str, after: int, limit: int) -> Changes | None:
+    """What happened behind `after`, at least one change and about `limit` chunks; None where one must begin at 0.
+
+    The unit of work reads a snapshot: a change in the middle would be seen by half.
+    """
+    row = (
+        await session.execute(
+            select(VectorStore.seq, VectorStore.feed_from).where(VectorStore.id == store_id, VectorStore.seq >= after)
+        )
+    ).one_or_none()
+    if row is None or 0 < after < row.feed_from:
+        return None
+    behind = (Chunk.vector_store_id == store_id, Chunk.seq > after)
+    far = select(Chunk.seq).where(*behind).order_by(Chunk.seq).offset(limit - 1).limit(1)
+    upto = await session.scalar(far) or row.seq
+    found = await session.execute(
+        select(Chunk.id, Chunk.file_id, Chunk.number, Chunk.content, Chunk.vectors)
+        .where(*behind, Chunk.seq <= upto)
+        .order_by(Chunk.seq, Chunk.id)
+    )
+    chunks = [(each.id, each.file_id, each.number, each.content, each.vectors) for each in found]
+    return Changes(
+        upto,
+        chunks,
+        await _removed(session, store_id, after, upto) if after else [],
+        await _described(session, store_id, after, upto, {chunk[1] for chunk in chunks}),
+    )
+
+
+async def forget_removals(session: AsyncSession, before: datetime) -> int:
+    """Forget removals of before that; who has not followed since begins anew. How many."""
+    query = delete(VectorStoreRemoval).where(VectorStoreRemoval.created_at <= before)
+    gone = list(await session.execute(query.returning(VectorStoreRemoval.vector_store_id, VectorStoreRemoval.seq)))
+    last: dict[str, int] = {}
+    for store_id, seq in gone:
+        last[store_id] = max(seq, last.get(store_id, 0))
+    for store_id, seq in sorted(last.items()):
+        await session.execute(
+            update(VectorStore)
+            .where(VectorStore.id == store_id)
+            .values(feed_from=func.greatest(VectorStore.feed_from, seq))
+        )
+    return len(gone)
+
+
+async def _removed(session: AsyncSession, store_id: str, after: int, upto: int) -> list[int]:
+    query = select(VectorStoreRemoval.chunk_ids).where(
+        VectorStoreRemoval.vector_store_id == store_id, VectorStoreRemoval.seq > after, VectorStoreRemoval.seq <= upto
+    )
+    return [chunk_id for chunk_ids in await session.scalars(query) for chunk_id in chunk_ids]
+
+
+async def _described(
+    session: AsyncSession, store_id: str, after: int, upto: int, new: set[str]
+) -> list[tuple[str, bytes]]:
+    """Attributes that changed, and those of files that are new to who follows."""
+    columns = select(VectorStoreFile.file_id, VectorStoreFile.attributes)
+    here = VectorStoreFile.vector_store_id == store_id
+    changed = columns.where(here, VectorStoreFile.described_seq > after, VectorStoreFile.described_seq <= upto)
+    first = columns.where(here, VectorStoreFile.file_id.in_(new))
+    rows = [*await session.execute(changed), *(await session.execute(first) if new else ())]
+    return [(row.file_id, row.attributes) for row in rows]
