@@ -76,10 +76,10 @@ class Child:
         return cls(name, pid, known.started_at) if known and not known.ended else None
 
     def alive(self) -> bool:
-        """Whether it still runs. A zombie does not."""
-        _reap(self.pid)
+        """Whether it still runs. A zombie does not, unless it is ours and threads of it are still on their way out."""
+        ending = _unreaped(self.pid)
         known = procfs.facts(self.pid)
-        return known is not None and known.started_at == self.started_at and not known.ended
+        return known is not None and known.started_at == self.started_at and (ending or not known.ended)
 
     def exit_code(self) -> int | None:
         """How it ended (minus the signal's number when killed), if this process started it; else None."""
@@ -298,3 +298,10 @@ def _reap(pid: int) -> int | None:
     with _started_lock:
         process = _started.get(pid)
     return process.poll() if process else None
+
+
+def _unreaped(pid: int) -> bool:
+    """Whether this process started it and cannot be told yet how it ended."""
+    with _started_lock:
+        process = _started.get(pid)
+    return process is not None and process.poll() is None

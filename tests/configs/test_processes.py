@@ -1,6 +1,7 @@
 import asyncio
 import errno
 import os
+import sys
 import time
 from pathlib import Path
 from signal import SIGKILL, SIGSTOP, SIGTERM
@@ -101,6 +102,23 @@ def test_a_killed_child_ends_with_its_signal(data_root: Path) -> None:
     assert child.signal(SIGKILL)
     assert child.wait(20)
     assert child.exit_code() == -SIGKILL
+
+
+def test_a_child_whose_last_threads_are_ending_has_not_ended(data_root: Path) -> None:
+    """The kernel shows its first thread as a zombie by then, and nobody can be told yet how it ended."""
+    script = (
+        "import ctypes, threading, time, os\n"
+        "threading.Thread(target=lambda: (time.sleep(1), os._exit(7))).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    argv = [sys.executable, "-c", script]
+    child = spawn("threads", argv, cwd=data_root, env=ENV, stdout=data_root / "log")
+    deadline = time.monotonic() + 20
+    while not ((known := procfs.facts(child.pid)) and known.ended):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert child.wait(20)
+    assert child.exit_code() == 7
 
 
 def test_a_recycled_pid_is_neither_alive_nor_signalled(data_root: Path) -> None:
