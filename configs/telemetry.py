@@ -12,7 +12,7 @@ import structlog
 
 from configs.redact import redact
 
-PACKAGES = ("api", "configs", "finetune", "manta", "models", "retrieval", "serving")
+PACKAGES = ("agent", "api", "configs", "finetune", "manta", "models", "retrieval", "serving")
 LONGEST = 4096
 """Characters of one value; the rest is cut."""
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = ("api", "configs", "finetune", "models", "retrieval", "scripts", "serving")
+CODE = ("agent", "api", "configs", "finetune", "models", "retrieval", "scripts", "serving")
 REQUIREMENTS = ROOT / "requirements"
 SETS = {"cpu and dev": ("cpu.txt", "torch.txt", "dev.txt"), "gpu": ("gpu.txt", "torch-cuda.txt")}
 ENTRY = re.compile(r"^([\w.-]+)={2,3}([^=\s]+)", re.M)

@@ -12,7 +12,7 @@ from configs.datadir import Layout
 from configs.settings import Settings
 from tests.architecture.tracked import ROOT
 
-PACKAGES = ("api", "configs", "finetune", "models", "retrieval", "serving")
+PACKAGES = ("agent", "api", "configs", "finetune", "models", "retrieval", "serving")
 
 HERE = """
 import importlib, json
