@@ -55,7 +55,8 @@ CREATE TABLE vector_store_files (
 CREATE INDEX ix_vector_store_files_list ON vector_store_files (vector_store_id, created_at DESC, file_id DESC);
 CREATE INDEX ix_vector_store_files_status ON vector_store_files (vector_store_id, status);
 CREATE INDEX ix_vector_store_files_described_seq ON vector_store_files (vector_store_id, described_seq) WHERE described_seq > 0;
-CREATE INDEX ix_vector_store_files_waiting ON vector_store_files (created_at) WHERE status = 'in_progress';
+CREATE INDEX ix_vector_store_files_waiting ON vector_store_files (vector_store_id, created_at, file_id) WHERE status = 'in_progress';
+CREATE INDEX ix_vector_store_files_leased_until ON vector_store_files (leased_until) WHERE leased_until IS NOT NULL;
 CREATE INDEX ix_vector_store_files_file_id ON vector_store_files (file_id);
 CREATE INDEX ix_vector_store_files_batch_id ON vector_store_files (batch_id);
 CREATE INDEX ix_vector_store_files_organization_id ON vector_store_files (organization_id);
