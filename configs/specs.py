@@ -11,11 +11,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, ValidationError, ValidationInfo, field_validator, model_validator
 
 from configs import engine_args, forms
+from configs.audit_specs import AuditSpec
 from configs.backup_specs import BackupSpec
 from configs.faults import Fault, refuse
 from configs.file_specs import FilesSpec
 from configs.frozen import FrozenDict, freeze, thaw
 from configs.identity_specs import IdentitySpec
+from configs.knowledge_specs import KnowledgeSpec
 from configs.privacy_specs import PrivacySpec
 from configs.spec import LocalPath, Network, Origin, SharedPath, Spec
 from configs.wording import sentence
@@ -199,15 +201,6 @@ class SearchSpec(Spec):
     ray_actor_options: ActorOptions = Field(ActorOptions(), description="what the replica takes")
 
 
-class AuditSpec(Spec):
-    """Where the ends of the audit log's chains are written outside the database (docs/audit.md)."""
-
-    anchor_file: LocalPath | None = Field(
-        None, description="file that the anchors are added to; unset: `audit-anchor.jsonl` in the data directory"
-    )
-    anchor_syslog: bool = Field(False, description="whether they go to the system's log as well")
-
-
 class IngressSpec(Spec):
     """The front door: how many replicas share the port and what one request may weigh."""
 
@@ -261,6 +254,7 @@ class Configuration(Spec):
     search: SearchSpec = Field(SearchSpec(), description="vector search")
     ingress: IngressSpec = Field(IngressSpec(), description="the front door")
     files: FilesSpec = Field(FilesSpec(), description="files that people upload")
+    knowledge: KnowledgeSpec = Field(KnowledgeSpec(), description="answers from documents")
     backup: BackupSpec = Field(BackupSpec(), description="backups of the database and the files")
     identity: IdentitySpec = Field(IdentitySpec(), description="accounts and how people sign in")
     privacy: PrivacySpec = Field(PrivacySpec(), description="personal data: who answers for it, how long it is kept")

@@ -11,7 +11,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from configs import engine_args
+from configs.audit_specs import AuditSpec
 from configs.identity_specs import IdentitySpec, SmtpSpec
+from configs.knowledge_specs import KnowledgeSpec
 from configs.privacy_specs import ControllerSpec, PrivacySpec, RetentionSpec
 from configs.provider_specs import ProviderSpec
 from configs.refused import REFUSED, REFUSED_VALUES
@@ -19,7 +21,6 @@ from configs.settings import SECRETS, Settings
 from configs.shape import bare
 from configs.specs import (
     ActorOptions,
-    AuditSpec,
     Autoscaling,
     Configuration,
     EmbeddingEngine,
@@ -45,6 +46,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`model_list[].engine` of an embedding model", EmbeddingEngine),
     ("`model_list[].engine` of a rerank model", RerankEngine),
     ("`search`", SearchSpec),
+    ("`knowledge`", KnowledgeSpec),
     ("`ingress`", IngressSpec),
     ("`identity`", IdentitySpec),
     ("`identity.smtp`", SmtpSpec),
