@@ -13,14 +13,13 @@ from typing import Any
 import orjson
 
 from api.backup.standing import hindrances
-from api.control.control import APP, DEPLOYMENT
 from api.db import schema
 from api.db.replica import ReplicatedDatabase
 from api.db.session import Database
 from configs import valkey
 from configs.errors import Unavailable
 from serving.calls import call
-from serving.names import SEARCH_APP, SEARCH_DEPLOYMENT
+from serving.names import CONTROL_APP, CONTROL_DEPLOYMENT, SEARCH_APP, SEARCH_DEPLOYMENT
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,9 @@ class Readiness:
     async def states(self) -> dict[str, Any]:
         """How each model stands, as `control` sees it."""
         try:
-            self._states = orjson.loads(await call(APP, DEPLOYMENT, "states", timeout_s=CONTROL_TIMEOUT_S))
+            self._states = orjson.loads(
+                await call(CONTROL_APP, CONTROL_DEPLOYMENT, "states", timeout_s=CONTROL_TIMEOUT_S)
+            )
         except Unavailable as error:
             log.info("%s The last known states of the models stay.", error.message)
         return self._states

@@ -13,7 +13,7 @@ from bench import report
 from bench.options import Options
 
 NAMES = (
-    *("chat", "mock", "streams500", "people", "startup", "vanish", "embedding", "search"),
+    *("chat", "mock", "streams500", "people", "startup", "vanish", "embedding"),
     *("encryption", "identity", "door", "logins", "plans", "backup", "index"),
 )
 """Files here with `run(options) -> Report`; `all` runs one after the other. `bench.live` takes options of its own."""

@@ -1,7 +1,7 @@
 """A collection against the flat index of FAISS: recall, queries per second, memory, growth of cost.
 
 One process, one OpenMP thread on both sides, one query at a time. Vectors are gathered around a few hundred centres
-(`bench.search.unit_vectors`), whose groups are harder to tell apart than texts are. The collection's side is all that
+(`bench.vectors.unit_vectors`), whose groups are harder to tell apart than texts are. The collection's side is all that
 stands below the handle: checks, scaling, lock, filter, ids. Memory is what a dump's vectors and ids take, and the
 growth of cost is the exponent between the smallest and the largest size.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from bench.options import Options
 from bench.ratios import interleaved, measure, median_with_interval
 from bench.report import Report, Table, interval, number
-from bench.search import DIMENSIONS, K, unit_vectors
+from bench.vectors import DIMENSIONS, K, unit_vectors
 from retrieval.collection import Collection, Entry, Query
 from retrieval.filters import parse
 from retrieval.index.protocol import Shape, Vectors

@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,6 +68,25 @@ def write_new(path: Path, text: str, *, mode: int = 0o600, owner: Account | None
             os.fchown(fd, owner.uid, owner.gid)
         os.fchmod(fd, mode)
         os.fsync(fd)
+
+
+def replace(path: Path, pieces: Iterable[bytes]) -> None:
+    """Replace a file by bytes, piece by piece, so that a crash at any moment leaves the old content or the new one.
+
+    Raises:
+        OSError: the disk is full, read-only or closed to this user (see `disk_faults`).
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(fd)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

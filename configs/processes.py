@@ -77,13 +77,14 @@ class Child:
 
     def alive(self) -> bool:
         """Whether it still runs. A zombie does not, unless it is ours and threads of it are still on their way out."""
-        ending = _unreaped(self.pid)
+        ours = _ours(self.pid)
+        ending = ours is not None and ours.poll() is None
         known = procfs.facts(self.pid)
         return known is not None and known.started_at == self.started_at and (ending or not known.ended)
 
     def exit_code(self) -> int | None:
         """How it ended (minus the signal's number when killed), if this process started it; else None."""
-        return None if self.alive() else _reap(self.pid)
+        return None if self.alive() or (ours := _ours(self.pid)) is None else ours.poll()
 
     def signal(self, number: Signals) -> bool:
         """Send a signal; false when the process is gone already. Never reaches another process of the same pid."""
@@ -294,14 +295,6 @@ def _remember(process: subprocess.Popen[bytes]) -> None:
             del _started[pid]
 
 
-def _reap(pid: int) -> int | None:
+def _ours(pid: int) -> subprocess.Popen[bytes] | None:
     with _started_lock:
-        process = _started.get(pid)
-    return process.poll() if process else None
-
-
-def _unreaped(pid: int) -> bool:
-    """Whether this process started it and cannot be told yet how it ended."""
-    with _started_lock:
-        process = _started.get(pid)
-    return process is not None and process.poll() is None
+        return _started.get(pid)

@@ -193,10 +193,10 @@ def _encoder_faults(shape: type[EncoderEngine], engine: dict[str, Any]) -> list[
 
 
 class SearchSpec(Spec):
-    """The FAISS deployment. One replica until replicas can follow a change feed (a second one would miss writes)."""
+    """The FAISS deployment. Each replica holds the stores that it is asked about and follows their changes."""
 
     enabled: bool = Field(True, description="whether vector search runs")
-    max_replicas: Literal[1] = Field(1, description="1 until replicas can follow a change feed")
+    num_replicas: int = Field(1, ge=1, le=64, description="processes that search; each holds stores in its memory")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="where the index lives; `auto` takes a free GPU")
     ray_actor_options: ActorOptions = Field(ActorOptions(), description="what the replica takes")
 

@@ -15,7 +15,7 @@ from configs.errors import BadRequest
 from retrieval import bm25, fusion
 from retrieval.filters import Attributes, Columns, Filter, Mask
 from retrieval.index import checks
-from retrieval.index.protocol import Metric, Shape, Vectors
+from retrieval.index.protocol import Place, Shape, Vectors
 from retrieval.part import Part
 from retrieval.sharing import SharedLock
 
@@ -94,12 +94,11 @@ class Content:
 class Collection:
     """See the module. `budget_bytes` limits what vectors may take; without it memory does not count."""
 
-    def __init__(self, shape: Shape, budget_bytes: int | None = None) -> None:
-        if shape.metric is not Metric.COSINE:
-            raise BadRequest("A collection compares by cosine.", param="metric")
+    def __init__(self, shape: Shape, budget_bytes: int | None = None, place: Place = "cpu") -> None:
         self.shape = shape
         self.seq = 0
         self._budget_bytes = budget_bytes
+        self._place = place
         self._parts: list[Part] = [Part.empty(shape.dimensions)]
         self._files: dict[str, int] = {}
         self._columns = Columns()
@@ -173,10 +172,10 @@ class Collection:
             return Content(dimensions, self.seq, states, list(self._files), self._columns.attributes())
 
     @classmethod
-    def of(cls, content: Content, budget_bytes: int | None = None) -> Self:
+    def of(cls, content: Content, budget_bytes: int | None = None, place: Place = "cpu") -> Self:
         """What `content` gave, which must have been verified (`retrieval.archive`)."""
-        collection = cls(Shape(content.dimensions), budget_bytes)
-        collection._parts[:0] = [Part.restored(content.dimensions, state) for state in content.parts]
+        collection = cls(Shape(content.dimensions), budget_bytes, place)
+        collection._parts[:0] = [Part.restored(content.dimensions, state, place) for state in content.parts]
         for file_id, attributes in zip(content.files, content.attributes, strict=True):
             collection._columns.set(collection._file(file_id), attributes)
         collection.seq = content.seq
@@ -206,7 +205,7 @@ class Collection:
             self._parts.append(Part.empty(self.shape.dimensions))
             self._removed = []
         try:
-            melted = Part.merged(old, alive, self.shape.dimensions, self._budget_bytes)
+            melted = Part.merged(old, alive, self.shape.dimensions, self._budget_bytes, self._place)
             with self._reading.alone():
                 for chunk_id in self._removed:
                     melted.remove(chunk_id)

@@ -14,7 +14,7 @@ from retrieval.bm25 import Lexicon, Numbers
 from retrieval.filters import Mask
 from retrieval.index import segments
 from retrieval.index.choice import choose
-from retrieval.index.protocol import Ids, Vectors
+from retrieval.index.protocol import Ids, Place, Vectors
 from retrieval.index.segments import Bits, Codec, FlatSegment, QuantizedSegment, Segment, segment_of
 
 FEW_ROWS = 5_000
@@ -56,7 +56,14 @@ class Part:
         return part
 
     @classmethod
-    def merged(cls, parts: Sequence["Part"], alive: Sequence[Mask], dimensions: int, budget_bytes: int | None) -> Self:
+    def merged(
+        cls,
+        parts: Sequence["Part"],
+        alive: Sequence[Mask],
+        dimensions: int,
+        budget_bytes: int | None,
+        place: Place = "cpu",
+    ) -> Self:
         """One of many, with those chunks that `alive` [n] of each names; its index is chosen anew."""
         ids = np.concatenate(
             [np.array(part.chunk_ids, np.int64)[mask] for part, mask in zip(parts, alive, strict=True)]
@@ -84,8 +91,8 @@ class Part:
                     found[here] = part.segment.vectors(rows[first:end][here])
             return found
 
-        plan = choose(len(rows), dimensions, budget_bytes)
-        segment = segment_of(source, len(rows), dimensions, plan, _codec(parts))
+        plan = choose(len(rows), dimensions, budget_bytes, place)
+        segment = segment_of(source, len(rows), dimensions, plan, _codec(parts), place)
         return cls.frozen(segment, Lexicon.merged([part.lexicon for part in parts], moved), ids[order], files, windows)
 
     @property
@@ -101,11 +108,11 @@ class Part:
         return own | {"flags": bytes(self.flags)} | self.lexicon.state() | self.segment.state()
 
     @classmethod
-    def restored(cls, dimensions: int, state: Mapping[str, bytes]) -> Self:
+    def restored(cls, dimensions: int, state: Mapping[str, bytes], place: Place = "cpu") -> Self:
         """What `state` gave. It must have been verified."""
         ids, flags = np.frombuffer(state["ids"], np.int64), np.frombuffer(state["flags"], np.uint8).astype(bool)
         files, windows = (np.frombuffer(state[name], np.int32) for name in ("files", "windows"))
-        segment = segments.restored(dimensions, state)
+        segment = segments.restored(dimensions, state, place)
         return cls.frozen(segment, Lexicon.restored(state), ids, files, windows, flags)
 
     def add(self, chunk_id: int, vectors: Vectors, terms: Iterable[str], file: int) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import re
 
 APP_PREFIX = "model-"
+CONTROL_APP = CONTROL_DEPLOYMENT = "control"
 SEARCH_APP = "search"
 SEARCH_DEPLOYMENT = "search"
 

@@ -1,7 +1,8 @@
 """The loop that reconciles, and the answers that need Serve's own view.
 
 It reads the wanted models from PostgreSQL under an advisory lock, so that a second `control` waits. Nothing that it
-holds in memory matters: a new one reads it all again. Beside it, it anchors the audit log.
+holds in memory matters: a new one reads it all again. Beside it, it anchors the audit log, and tells search replicas
+what happened to their stores.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import orjson
 from ray import serve
 
 from api.audit.anchoring import Anchoring
+from api.control.feed import StoreFeed
 from api.control.jobs import Jobs
 from api.control.leadership import Leadership
 from api.db import models as model_queries
@@ -22,14 +24,14 @@ from configs import telemetry
 from configs.cluster import Cluster
 from configs.errors import Unavailable
 from configs.specs import ModelSpec
+from retrieval.feed import Changes, StoreKey
 from serving import closed_door
+from serving.names import CONTROL_DEPLOYMENT
 from serving.reconciler import Reconciler
 from serving.status import ModelState, Status
 
 log = logging.getLogger(__name__)
 
-APP = "control"
-DEPLOYMENT = "control"
 PERIOD_S = 60.0
 """A change wakes the loop at once; this is for what was missed."""
 RETRY_S = 2.0
@@ -46,6 +48,7 @@ class Control:
         url = cluster.database_url.get_secret_value()
         self._database = Database(url, pool_size=2, application="manta control")
         self._jobs = Jobs(cluster)
+        self._feed = StoreFeed.of(cluster)
         self._leadership = Leadership(url)
         self._reconciler = Reconciler()
         self._status = Status()
@@ -65,6 +68,18 @@ class Control:
         states = await asyncio.to_thread(self._status.states, self._specs)
         return orjson.dumps({name: _as_dict(state) for name, state in states.items()})
 
+    async def open_store(self, store_id: str) -> StoreKey:
+        """See `retrieval.feed.Feed`."""
+        return await self._feed.open_store(store_id)
+
+    async def heads(self, store_ids: list[str]) -> dict[str, int]:
+        """See `retrieval.feed.Feed`."""
+        return await self._feed.heads(store_ids)
+
+    async def changes(self, store_id: str, after: int) -> Changes | None:
+        """See `retrieval.feed.Feed`."""
+        return await self._feed.changes(store_id, after)
+
     async def check_health(self) -> None:
         """Serve asks; a loop that ended is a reason to start anew."""
         for task in self._tasks:
@@ -78,6 +93,7 @@ class Control:
         await self._anchoring.close()
         await self._leadership.close()
         await self._jobs.close()
+        await self._feed.close()
         await self._database.close()
 
     async def _run(self) -> None:
@@ -117,8 +133,8 @@ class Control:
 
 
 def control_app() -> serve.Application:
-    """What `serve.run(..., name=APP, route_prefix=None)` is given."""
-    deployment = serve.deployment(Control, name=DEPLOYMENT).options(
+    """What `serve.run(..., name=CONTROL_APP, route_prefix=None)` is given."""
+    deployment = serve.deployment(Control, name=CONTROL_DEPLOYMENT).options(
         num_replicas=1, max_ongoing_requests=64, ray_actor_options={"num_cpus": 0.05}
     )
     return deployment.bind()

@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.tables import Chunk, VectorStore, VectorStoreFile, VectorStoreRemoval
+from retrieval.feed import Changes, SealedChunk
 
 REMOVE = text("SELECT remove_chunks(:store_id, :file_id)")
 
@@ -18,18 +19,6 @@ class Place:
 
     seq: int
     first_chunk: int
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What happened to a store up to `seq`. Chunks and attributes are sealed."""
-
-    seq: int
-    chunks: list[tuple[int, str, int, bytes, bytes]]
-    """id, file, number, content, vectors"""
-    removed: list[int]
-    described: list[tuple[str, bytes]]
-    """file, attributes"""
 
 
 async def lock_store(session: AsyncSession, store_id: str, chunks: int = 0) -> Place | None:
@@ -83,12 +72,12 @@ async def changes(session: AsyncSession, store_id: str, after: int, limit: int) 
         .where(*behind, Chunk.seq <= upto)
         .order_by(Chunk.seq, Chunk.id)
     )
-    chunks = [(each.id, each.file_id, each.number, each.content, each.vectors) for each in found]
+    chunks = [SealedChunk(*each) for each in found]
     return Changes(
         upto,
         chunks,
         await _removed(session, store_id, after, upto) if after else [],
-        await _described(session, store_id, after, upto, {chunk[1] for chunk in chunks}),
+        await _described(session, store_id, after, upto, {chunk.file_id for chunk in chunks}),
     )
 
 

@@ -16,12 +16,11 @@ from ray import serve
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 
-from api.control.control import APP as CONTROL_APP
 from api.control.control import control_app
 from api.ingress import APP as INGRESS_APP
 from api.ingress import ingress_app
 from configs.cluster import Cluster
-from serving.names import SEARCH_APP
+from serving.names import CONTROL_APP, SEARCH_APP
 from serving.reconciler import Reconciler
 from serving.search import search_app
 

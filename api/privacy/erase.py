@@ -1,7 +1,7 @@
 """Erase a person or an organization: the keys first, which makes every copy of the content noise, then the rows.
 
 It runs in `control`, as the role of jobs, and may begin again at any point. Parts that keep data of people elsewhere
-(vectors, training sets) add themselves to `ERASERS`.
+(training sets) add themselves to `ERASERS`.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ FOLDERS = {
     "logs": "no content, no address and no name; rotated by size",
     "secrets": "keys, none of a person",
     "valkey": "nothing: no part writes to it yet",
-    "search": "nothing: no route reaches the search application yet",
+    "search": "snapshots of vector stores, sealed: an erasure destroys the key, and they go within a minute",
     "models": "weights as they were fetched or shipped",
     "programs": "programs",
     "lock": "who holds the directory: a process",
@@ -22,8 +22,6 @@ FOLDERS = {
 
 NOT_YET = {
     "configs.valkey": "caches",
-    "serving.search": "vectors",
     "finetune": "training sets and adapters",
-    "retrieval": "text of files",
 }
 """Parts that hold nothing of people as long as nobody calls them for people, and what they would hold."""

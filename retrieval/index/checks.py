@@ -4,33 +4,17 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.errors import BadRequest
-from retrieval.index.protocol import MAX_K, Ids, Metric, Shape, Vectors
+from retrieval.index.protocol import MAX_K, Shape, Vectors
 
 LARGEST = 1e15
 """Above it, a product of two vectors could leave the range of float32 (3.4e38) at MAX_DIMENSIONS."""
-
-
-def ids(given: npt.ArrayLike) -> Ids:
-    """Ids [n] as int64.
-
-    Raises:
-        BadRequest: not a flat list of whole numbers from 0 to 2**63 - 1.
-    """
-    array = _array(given, "ids")
-    if array.ndim == 1 and array.size == 0:
-        return np.empty(0, np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise BadRequest("'ids' is a list of whole numbers.", param="ids")
-    if array.min() < 0 or array.max() > np.iinfo(np.int64).max:
-        raise BadRequest("'ids' are numbers from 0 to 2**63 - 1.", param="ids")
-    return np.ascontiguousarray(array, np.int64)
 
 
 def vectors(given: npt.ArrayLike, shape: Shape, param: str = "vectors") -> Vectors:
     """Vectors [n, dimensions] as float32, in a row after each other.
 
     Raises:
-        BadRequest: another dimension, not numbers, not finite, too large, or of length 0 where cosine has no answer.
+        BadRequest: another dimension, not numbers, not finite, too large, or of length 0, which has no cosine.
     """
     array = _array(given, param)
     if array.shape != (len(array) if array.ndim else 0, shape.dimensions):
@@ -41,7 +25,7 @@ def vectors(given: npt.ArrayLike, shape: Shape, param: str = "vectors") -> Vecto
         found = np.ascontiguousarray(array, np.float32)
     if found.size and not (found.max() <= LARGEST and found.min() >= -LARGEST):  # a NaN is neither
         raise BadRequest(f"'{param}' holds a number that is not finite or above {LARGEST:g}.", param=param)
-    if shape.metric is Metric.COSINE and not found.any(axis=1).all():
+    if not found.any(axis=1).all():
         raise BadRequest(f"'{param}' holds a vector of length 0, which has no cosine.", param=param)
     return found
 

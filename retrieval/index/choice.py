@@ -12,6 +12,8 @@ Andre, Kermarrec and Le Scouarnec, arXiv:1812.09162), and the best of those comp
 import math
 from dataclasses import dataclass
 
+from retrieval.index.protocol import Place
+
 EXACT_ROWS = 20_000
 """Up to here a flat search takes about a millisecond on one core at 384 dimensions."""
 LEAST_TRAINED = 1_000
@@ -36,10 +38,13 @@ class Plan:
         return not self.lists
 
 
-def choose(rows: int, dimensions: int, budget_bytes: int | None = None) -> Plan:
-    """The plan for that many vectors; without a budget, memory does not count."""
+def choose(rows: int, dimensions: int, budget_bytes: int | None = None, place: Place = "cpu") -> Plan:
+    """The plan for that many vectors; without a budget, memory does not count.
+
+    A GPU compares every vector that fits.
+    """
     fits = budget_bytes is None or rows * dimensions * NUMBER_BYTES <= budget_bytes
-    if rows < LEAST_TRAINED or (rows <= EXACT_ROWS and fits):
+    if rows < LEAST_TRAINED or (fits and (rows <= EXACT_ROWS or place == "gpu")):
         return Plan()
     lists = max(1, min(int(2 * math.sqrt(rows)), rows // PER_LIST))
     return Plan(lists, min(lists, max(16, math.isqrt(lists))))

@@ -1,8 +1,10 @@
 """Vectors of length 1 by row, behind one contract: flat ones that grow, and a quantized index that is made at once.
 
-The other door to FAISS. It knows no id and no chunk; who deletes a row leaves it out by a bitmap of rows that count.
+The one door to FAISS, which never brings torch along (both carry an OpenMP). It knows no id and no chunk; who deletes a
+row leaves it out by a bitmap of rows that count.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
@@ -10,8 +12,9 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from configs.errors import ConfigurationError
 from retrieval.index.choice import PER_LIST, SUBSPACE, Plan
-from retrieval.index.protocol import Ids, Vectors
+from retrieval.index.protocol import Device, Ids, Place, Vectors
 
 Bits = npt.NDArray[np.uint8]
 Source = Callable[[int, int], Vectors]
@@ -27,6 +30,31 @@ ROUNDS = 10
 LEVELS = 255
 MARGIN = 0.1
 """By what share of its range a few numbers may miss it before a rebuild makes new codes, and so rounds again."""
+
+
+GPU_MAX_K = 2048
+
+
+def limit_threads(threads: int) -> None:
+    """OpenMP threads of FAISS for calls of this thread."""
+    faiss.omp_set_num_threads(threads)
+
+
+def gpus() -> int:
+    """GPUs that this process may use; 0 with faiss-cpu."""
+    return int(faiss.get_num_gpus()) if hasattr(faiss, "get_num_gpus") else 0
+
+
+def choose_place(asked: Device, gpus: int) -> Place:
+    """Where flat indexes are searched.
+
+    Raises:
+        ConfigurationError: a GPU is asked for and there is none.
+    """
+    if asked == "gpu" and not gpus:
+        msg = "search.device is 'gpu' and FAISS finds none; give the replica num_gpus and install faiss-gpu"
+        raise ConfigurationError(msg)
+    return "gpu" if gpus and asked != "cpu" else "cpu"
 
 
 class Segment(Protocol):
@@ -86,6 +114,34 @@ class FlatSegment:
         segment = cls(dimensions)
         segment.add(np.frombuffer(state["flat"], np.float32).reshape(-1, dimensions))
         return segment
+
+
+class GpuFlatSegment(FlatSegment):
+    """A flat index of which the first GPU has a copy; what a filter restricts is searched on the CPU.
+
+    Unproven: written against FAISS's documentation and not run on a GPU so far.
+    """
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__(dimensions)
+        self._resources = faiss.StandardGpuResources()
+        self._copy: Any = None
+        self._turn = threading.Lock()  # a GPU index takes one caller at a time
+
+    def add(self, vectors: Vectors) -> None:
+        """See `FlatSegment`; the copy is made anew at the next search."""
+        self._copy = None
+        super().add(vectors)
+
+    def nearest(self, query: Vectors, k: int, bits: Bits | None) -> tuple[Ids, Vectors]:
+        """See `Segment`; exact."""
+        if bits is not None or k > GPU_MAX_K or not self.rows:
+            return super().nearest(query, k, bits)
+        with self._turn:
+            if self._copy is None:
+                self._copy = faiss.index_cpu_to_gpu(self._resources, 0, self._index)
+            scores, rows = self._copy.search(query[None], min(k, self.rows))
+        return rows[0], scores[0]
 
 
 class Codec:
@@ -199,16 +255,21 @@ def _padded(vectors: Vectors) -> Vectors:
     return np.ascontiguousarray(np.pad(vectors, ((0, 0), (0, short))) if short else vectors, np.float32)
 
 
-def segment_of(source: Source, rows: int, dimensions: int, plan: Plan, codec: Codec | None = None) -> Segment:
+def segment_of(
+    source: Source, rows: int, dimensions: int, plan: Plan, codec: Codec | None = None, place: Place = "cpu"
+) -> Segment:
     """What the plan says, of rows that `source(first, end)` gives."""
     if not plan.exact:
         return QuantizedSegment.built(source, rows, dimensions, plan, codec)
-    flat = FlatSegment(dimensions)
+    flat = FLAT[place](dimensions)
     for first in range(0, rows, BATCH):
         flat.add(source(first, min(first + BATCH, rows)))
     return flat
 
 
-def restored(dimensions: int, state: Mapping[str, bytes]) -> Segment:
+def restored(dimensions: int, state: Mapping[str, bytes], place: Place = "cpu") -> Segment:
     """What `Segment.state` gave. It must have been verified: FAISS trusts it."""
-    return (FlatSegment if "flat" in state else QuantizedSegment).restored(dimensions, state)
+    return (FLAT[place] if "flat" in state else QuantizedSegment).restored(dimensions, state)
+
+
+FLAT: dict[Place, type[FlatSegment]] = {"cpu": FlatSegment, "gpu": GpuFlatSegment}

@@ -14,13 +14,13 @@ import yaml
 from ray.serve import Application
 from ray.serve.schema import ServeDeploySchema
 
-from api.control.control import APP as CONTROL_APP
 from api.ingress import APP as INGRESS_APP
 from configs import switches
 from configs.cluster import VARIABLE, Cluster
 from configs.datadir import Layout
 from configs.specs import Configuration, IngressSpec
 from k8s import applications
+from serving.names import CONTROL_APP
 from tests.architecture.tracked import ROOT, text_of
 
 MANIFEST: dict[str, Any] = yaml.safe_load(text_of("k8s/rayservice.yaml"))

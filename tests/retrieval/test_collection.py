@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from configs.errors import BadRequest
 from retrieval.collection import Collection, Entry, Query
 from retrieval.filters import parse
-from retrieval.index.protocol import Metric, Shape, Vectors
+from retrieval.index.protocol import Shape, Vectors
 
 D = 8
 
@@ -125,8 +125,6 @@ def test_a_bad_entry_changes_nothing_and_other_metrics_are_refused() -> None:
     with pytest.raises(BadRequest, match="no vector"):
         collection.apply(1, [entry(1, 1), Entry(2, np.empty((0, D), np.float32), [], "f")])
     assert (collection.seq, collection.size) == (0, 0)
-    with pytest.raises(BadRequest, match="cosine"):
-        Collection(Shape(D, Metric.L2))
 
 
 def large(count: int, budget_bytes: int | None) -> tuple[Collection, Vectors]:

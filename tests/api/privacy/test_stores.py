@@ -12,9 +12,7 @@ from configs.datadir import Layout
 ROOT = Path(api.__file__).parent
 USERS_OF = {
     "configs.valkey": {"readiness.py", "launcher/launcher.py"},  # asks whether it answers; starts it
-    "serving.search": {"launcher/head.py"},  # starts the application
     "finetune": set(),
-    "retrieval": set(),
 }
 """Who in `api` imports these parts today, for nothing that touches a person."""
 
@@ -54,18 +52,6 @@ def test_parts_that_hold_nothing_of_people_are_not_used_for_people() -> None:
     """Has one changed? Add what erases there to ERASERS, then take the part out of NOT_YET."""
     assert {part: importers(part) for part in stores.NOT_YET} == USERS_OF
     assert len(ERASERS) == 0
-
-
-def test_search_is_only_asked_how_it_is() -> None:
-    """By name, for calls go through a handle and not through an import."""
-    calls = [
-        [each.value for each in node.args if isinstance(each, ast.Constant)]
-        for path in ROOT.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Call)
-        and any(isinstance(each, ast.Name) and each.id == "SEARCH_DEPLOYMENT" for each in node.args)
-    ]
-    assert calls == [["stats"]]
 
 
 def test_the_page_says_it() -> None:

@@ -1,0 +1,246 @@
+"""Collections that follow their stores: read at the first question, kept up to date, forgotten when nobody asks.
+
+PostgreSQL is the truth, and the feed tells it. What is in memory and on the shelf only saves time: it may be lost at
+any moment. Work is done in threads, so that the loop stays free. It knows no user.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from configs.errors import ConfigurationError, MantaError, NotFound, Unavailable
+from retrieval import feed as sealed
+from retrieval.collection import Collection, Hit, Query
+from retrieval.feed import Feed, StoreKey
+from retrieval.index.protocol import Place, Shape
+from retrieval.shelf import Shelf
+
+log = logging.getLogger(__name__)
+
+NO_STORE = "There is no such vector store."
+READ_WAIT_S = 20.0
+"""How long a question waits for a store that is being read; reading goes on after it."""
+FOLLOW_S = 0.5
+"""Between two looks at what changed, in stores that were asked lately."""
+LATELY_S = 60.0
+SWEEP_S = 60.0
+"""Between two looks at what is gone; keys and texts of what was erased are here no longer than that."""
+IDLE_S = 3600.0
+SAVE_AFTER = 2_000
+"""Chunks that came or went since the last snapshot, and a tenth of the store: then there is a new one."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Followed:
+    """One store in memory. `turn` is held while it is brought up to date; `unsaved` counts changes of chunks."""
+
+    store: StoreKey
+    collection: Collection
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    unsaved: int = 0
+    asked_at: float = 0.0
+    tidying: asyncio.Task[None] | None = None
+
+
+class Following:
+    """Made on the loop that uses it; `run` keeps it fresh, `close` leaves snapshots."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        shelf: Shelf,
+        searching: ThreadPoolExecutor,
+        changing: ThreadPoolExecutor,
+        place: Place = "cpu",
+    ) -> None:
+        self._feed = feed
+        self._shelf = shelf
+        self._searching = searching
+        self._changing = changing
+        self._place = place
+        self._loading: dict[str, asyncio.Task[Followed]] = {}
+        self._followed: dict[str, Followed] = {}
+
+    async def find(self, store_id: str, min_seq: int, queries: Sequence[Query]) -> list[list[Hit]]:
+        """See `retrieval.finding.Finder`."""
+        followed = await self._known(store_id)
+        followed.asked_at = time.monotonic()
+        if followed.collection.seq < min_seq:
+            await self._waited(self._caught_up(followed))
+        collection = followed.collection
+        return await self._in(self._searching, lambda: [collection.search(query) for query in queries])
+
+    def stats(self) -> dict[str, dict[str, int]]:
+        """Each store in memory: `chunks`, `seq`, `dimensions`."""
+        return {
+            name: {
+                "chunks": each.collection.size,
+                "seq": each.collection.seq,
+                "dimensions": each.store.dimensions,
+            }
+            for name, each in self._followed.items()
+        }
+
+    async def run(self) -> None:
+        """Keep up with what changes, and let go of what is gone, for ever."""
+        swept_at = time.monotonic()
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            try:
+                await self._follow()
+                if time.monotonic() - swept_at >= SWEEP_S:
+                    swept_at = time.monotonic()
+                    await self.sweep()
+            except Unavailable as error:
+                log.info("stores cannot be followed: %s", error.message)
+
+    async def sweep(self) -> None:
+        """Forget stores that are gone or that nobody asks, and their snapshots with those that are gone.
+
+        Raises:
+            Unavailable: the feed is away.
+        """
+        names = {*self._followed, *await self._change(self._shelf.stores)}
+        if not names:
+            return
+        here = await self._feed.heads(sorted(names))
+        for name in names - set(here):
+            self._followed.pop(name, None)
+            await self._change(functools.partial(self._shelf.remove, name))
+        for name, each in list(self._followed.items()):
+            if time.monotonic() - each.asked_at > IDLE_S:
+                await self._saved(each)
+                del self._followed[name]
+
+    async def close(self) -> None:
+        """Leave a snapshot of each store that changed."""
+        for task in list(self._loading.values()):
+            task.cancel()
+        for followed in self._followed.values():
+            if followed.tidying is not None:
+                await asyncio.wait([followed.tidying])
+            await self._saved(followed)
+
+    async def _known(self, store_id: str) -> Followed:
+        """The store, read first if need be: by one task, however many wait for it."""
+        followed = self._followed.get(store_id)
+        if followed is not None:
+            return followed
+        task = self._loading.get(store_id)
+        if task is None:
+            task = self._loading[store_id] = asyncio.create_task(self._load(store_id))
+            task.add_done_callback(lambda _: self._loading.pop(store_id, None))
+        return await self._waited(task)
+
+    async def _load(self, store_id: str) -> Followed:
+        store = await self._feed.open_store(store_id)
+        saved = await self._change(lambda: self._shelf.load(store))
+        followed = Followed(store, saved or self._empty(store), asked_at=time.monotonic())
+        await self._catch_up(followed)
+        self._followed[store_id] = followed
+        return followed
+
+    async def _follow(self) -> None:
+        lately = time.monotonic() - LATELY_S
+        asked = {name: each for name, each in self._followed.items() if each.asked_at > lately}
+        if not asked:
+            return
+        heads = await self._feed.heads(sorted(asked))
+        for name, followed in asked.items():
+            if name in heads and followed.collection.seq != heads[name]:
+                with contextlib.suppress(NotFound):  # who asks next is told
+                    await self._caught_up(followed)
+
+    async def _caught_up(self, followed: Followed) -> None:
+        try:
+            await self._catch_up(followed)
+        except NotFound:
+            self._followed.pop(followed.store.store_id, None)
+            raise
+
+    async def _catch_up(self, followed: Followed) -> None:
+        """Up to the store's last change; a store that cannot be followed from where it stands is read anew.
+
+        Raises:
+            NotFound: it is gone.
+            Unavailable: the feed is away.
+        """
+        async with followed.turn:
+            collection, anew = followed.collection, False
+            while True:
+                changes = await self._feed.changes(followed.store.store_id, collection.seq)
+                if changes is None:
+                    if anew or collection.seq == 0:
+                        raise NotFound(NO_STORE, param="vector_store_id")
+                    log.info("%s is read anew", followed.store.store_id)
+                    collection, anew = self._empty(followed.store), True
+                    continue
+                if changes.seq <= collection.seq:
+                    break
+                await self._change(functools.partial(sealed.apply, collection, followed.store, changes))
+                followed.unsaved += len(changes.chunks) + len(changes.removed)
+            followed.collection = collection
+        self._tidy(followed)
+
+    def _empty(self, store: StoreKey) -> Collection:
+        return Collection(Shape(store.dimensions), place=self._place)
+
+    def _tidy(self, followed: Followed) -> None:
+        """Melt and save in the background, once at a time."""
+        busy = followed.tidying is not None and not followed.tidying.done()
+        if not busy and (followed.collection.wants_compaction or _wants_saving(followed)):
+            followed.tidying = asyncio.create_task(self._tidied(followed))
+
+    async def _tidied(self, followed: Followed) -> None:
+        try:
+            if followed.collection.wants_compaction:
+                await self._change(followed.collection.compact)
+            if _wants_saving(followed):
+                await self._saved(followed)
+        except Exception:
+            log.exception("%s could not be tidied", followed.store.store_id)
+
+    async def _saved(self, followed: Followed) -> None:
+        """A disk that fails costs time at the next start, no more."""
+        if not followed.unsaved:
+            return
+        count, followed.unsaved = followed.unsaved, 0
+        try:
+            await self._change(lambda: self._shelf.save(followed.store, followed.collection))
+        except ConfigurationError as error:
+            followed.unsaved += count
+            log.error("there is no snapshot of %s: %s", followed.store.store_id, error.message)  # noqa: TRY400
+
+    async def _waited(self, work: Awaitable[T]) -> T:
+        """The work's result, or Unavailable when it takes long; the work goes on all the same."""
+        task = asyncio.ensure_future(work)
+        done, _ = await asyncio.wait([task], timeout=READ_WAIT_S)
+        if not done:
+            task.add_done_callback(_heard)
+            raise Unavailable("The vector store is still being read.", retry_after_s=READ_WAIT_S)
+        return task.result()
+
+    async def _change(self, work: Callable[[], T]) -> T:
+        return await self._in(self._changing, work)
+
+    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def _wants_saving(followed: Followed) -> bool:
+    return followed.unsaved >= max(SAVE_AFTER, followed.collection.size // 10)
+
+
+def _heard(task: "asyncio.Task[Any]") -> None:
+    """Nobody waits any more: what failed is said here."""
+    if not task.cancelled() and isinstance(error := task.exception(), Exception):
+        told = error.message if isinstance(error, MantaError) else repr(error)
+        log.warning("a vector store could not be read: %s", told)

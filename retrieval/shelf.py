@@ -1,0 +1,105 @@
+"""Snapshots of collections as sealed files, one for each store; a file that is damaged or foreign counts as none.
+
+Every file is a row of pieces (`retrieval.archive`), each with its length in front, sealed with the key of the store's
+owner and bound to the store: nothing reaches FAISS that this installation did not write. Only time is lost with one.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from configs import files
+from configs.errors import NotFound, Unreadable
+from configs.frames import HEAD_BYTES
+from configs.seal import fields, open_sealed, seal
+from retrieval import archive
+from retrieval.collection import Collection
+from retrieval.feed import StoreKey
+from retrieval.index.protocol import Place
+
+log = logging.getLogger(__name__)
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
+MOST_BYTES = 2 * archive.PIECE_BYTES
+"""No piece is longer, so a damaged length asks for no memory."""
+SUFFIX = ".snapshot"
+
+
+class Shelf:
+    """The folder. One process writes to it."""
+
+    def __init__(self, folder: Path, place: Place = "cpu") -> None:
+        self._folder = folder
+        self._place = place
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for draft in folder.glob(f".*{SUFFIX}.*"):  # of a process that was killed
+            draft.unlink(missing_ok=True)
+
+    def save(self, store: StoreKey, collection: Collection) -> None:
+        """Write a snapshot, whole or not at all.
+
+        Raises:
+            ConfigurationError: the disk is full or refuses.
+        """
+        path = self._path(store.store_id)
+        with files.disk_faults(path):
+            files.replace(path, _framed(archive.dump(collection.content(), _Bound(store).seal)))
+
+    def load(self, store: StoreKey) -> Collection | None:
+        """The collection of a store as it was saved; None where there is none that can be trusted."""
+        path = self._path(store.store_id)
+        if not path.exists():
+            return None
+        try:
+            return Collection.of(archive.load(_pieces(path), _Bound(store).unseal), place=self._place)
+        except (archive.Refused, OSError) as error:
+            log.warning("the snapshot of %s is not used, the store is read anew: %s", store.store_id, error)
+            return None
+
+    def stores(self) -> list[str]:
+        """Stores that have a file here."""
+        return sorted(path.name.removesuffix(SUFFIX) for path in self._folder.glob(f"*{SUFFIX}"))
+
+    def remove(self, store_id: str) -> None:
+        """Remove the snapshot of a store, if there is one."""
+        self._path(store_id).unlink(missing_ok=True)
+
+    def _path(self, store_id: str) -> Path:
+        if not NAME.match(store_id):
+            raise NotFound("There is no such vector store.", param="vector_store_id")
+        return self._folder / f"{store_id}{SUFFIX}"
+
+
+class _Bound:
+    """The seal of one store's pieces."""
+
+    def __init__(self, store: StoreKey) -> None:
+        self._store = store
+
+    def seal(self, piece: bytes, place: bytes) -> bytes:
+        return seal(self._store.key, piece, self._aad(place))
+
+    def unseal(self, piece: bytes, place: bytes) -> bytes:
+        try:
+            return open_sealed(self._store.key, piece, self._aad(place))
+        except Unreadable as error:
+            raise ValueError(error.message) from error
+
+    def _aad(self, place: bytes) -> bytes:
+        return fields("manta snapshot", self._store.organization_id, self._store.store_id) + place
+
+
+def _framed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield len(piece).to_bytes(HEAD_BYTES, "big")
+        yield piece
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while head := file.read(HEAD_BYTES):
+            length = int.from_bytes(head, "big")
+            if len(head) < HEAD_BYTES or length > MOST_BYTES:
+                raise archive.Refused("a length is cut or damaged")
+            yield file.read(length)
