@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from api.control.feed import StoreFeed
 from api.db.session import Database
 from api.scope import DEFAULT_ORGANIZATION, Scope
 from api.vault.vault import Vault
@@ -10,7 +11,7 @@ from configs.keyring import Keyring
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.database import query
 from tests.fixtures.erasing import somebody
-from tests.fixtures.shelves import Shelf, jobs_of
+from tests.fixtures.shelves import Replica, Shelf, jobs_of
 
 
 @pytest.fixture
@@ -34,3 +35,15 @@ async def store(postgres: EmbeddedPostgres, database: Database, jobs: Database, 
     made = Shelf(database, jobs, vault, Scope(DEFAULT_ORGANIZATION, somebody(postgres)))
     await made.make()
     return made
+
+
+@pytest.fixture
+def feed(jobs: Database, vault: Vault) -> StoreFeed:
+    return StoreFeed(jobs, vault, page_chunks=3)
+
+
+@pytest.fixture
+async def replica(feed: StoreFeed, tmp_path: Path) -> AsyncIterator[Replica]:
+    made = Replica(feed, tmp_path / "search")
+    yield made
+    made.threads.shutdown()
