@@ -17,6 +17,7 @@ from configs.faults import Fault, refuse
 from configs.file_specs import FilesSpec
 from configs.frozen import FrozenDict, freeze, thaw
 from configs.identity_specs import IdentitySpec
+from configs.ingest_specs import IngestSpec
 from configs.knowledge_specs import KnowledgeSpec
 from configs.privacy_specs import PrivacySpec
 from configs.spec import LocalPath, Network, Origin, SharedPath, Spec
@@ -254,6 +255,7 @@ class Configuration(Spec):
     search: SearchSpec = Field(SearchSpec(), description="vector search")
     ingress: IngressSpec = Field(IngressSpec(), description="the front door")
     files: FilesSpec = Field(FilesSpec(), description="files that people upload")
+    ingest: IngestSpec = Field(IngestSpec(), description="how files become searchable")
     knowledge: KnowledgeSpec = Field(KnowledgeSpec(), description="answers from documents")
     backup: BackupSpec = Field(BackupSpec(), description="backups of the database and the files")
     identity: IdentitySpec = Field(IdentitySpec(), description="accounts and how people sign in")

@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from configs import engine_args
 from configs.audit_specs import AuditSpec
 from configs.identity_specs import IdentitySpec, SmtpSpec
+from configs.ingest_specs import IngestActorOptions, IngestSpec
 from configs.knowledge_specs import KnowledgeSpec
 from configs.privacy_specs import ControllerSpec, PrivacySpec, RetentionSpec
 from configs.provider_specs import ProviderSpec
@@ -46,6 +47,8 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`model_list[].engine` of an embedding model", EmbeddingEngine),
     ("`model_list[].engine` of a rerank model", RerankEngine),
     ("`search`", SearchSpec),
+    ("`ingest`", IngestSpec),
+    ("`ingest.ray_actor_options`", IngestActorOptions),
     ("`knowledge`", KnowledgeSpec),
     ("`ingress`", IngressSpec),
     ("`identity`", IdentitySpec),

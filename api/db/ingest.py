@@ -7,6 +7,7 @@ locks the file's row before the store's.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
@@ -86,7 +87,8 @@ async def claim(session: AsyncSession, after: str = "", lease_s: float = LEASE_S
     store_id, model = first[0].hold.store_id, first[0].embedding_model
     alike = (VectorStore.embedding_model == model, VectorStoreFile.attempts == 0)
     found = await _due(session, GROUP_FILES, VectorStoreFile.vector_store_id >= store_id, *alike)
-    taken, size = [], 0
+    taken: list[Claim] = []
+    size = 0
     for each in found:
         size += each.size
         if taken and size > GROUP_BYTES:
@@ -135,7 +137,7 @@ async def give_back(
     session: AsyncSession, holds: Iterable[Hold], *, delay_s: float = 0.0, charged: bool = False
 ) -> set[Hold]:
     """Files are due again after `delay_s`. `charged`: the try counts, as the file may be what broke it."""
-    values: dict[str, object] = {"leased_until": func.now() + timedelta(seconds=delay_s)}
+    values: dict[str, Any] = {"leased_until": func.now() + timedelta(seconds=delay_s)}
     if not charged:
         values["attempts"] = VectorStoreFile.attempts - 1
     return await _changed(session, holds, values)
@@ -243,11 +245,11 @@ async def _end(session: AsyncSession, ends: Sequence[tuple[Hold, Outcome]]) -> N
         await session.execute(update(VectorStoreFile), rows)
 
 
-def _failed(message: str | None, code: str = "server_error") -> dict[str, object]:
+def _failed(message: str | None, code: str = "server_error") -> dict[str, Any]:
     return {"status": "failed", "error_code": code, "error_message": message, "chunk_count": 0, "usage_bytes": 0}
 
 
-async def _changed(session: AsyncSession, holds: Iterable[Hold], values: dict[str, object]) -> set[Hold]:
+async def _changed(session: AsyncSession, holds: Iterable[Hold], values: dict[str, Any]) -> set[Hold]:
     keys = sorted((hold.store_id, hold.file_id, hold.epoch) for hold in holds)
     if not keys:
         return set()

@@ -63,6 +63,9 @@ class Embedder(Protocol):
         Not cut to the window. `max_tokens` (more than `special_tokens`) cuts each text, not its special tokens.
         """
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of `text` begins and ends (characters), without special tokens. May run in any thread."""
+
     def encode(self, inputs: Sequence[Tokens]) -> Vectors:
         """Vectors [len(inputs), dimensions] of non-empty inputs within the window. Blocks; holds no lock."""
 

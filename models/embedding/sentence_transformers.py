@@ -77,6 +77,11 @@ class SentenceTransformersEmbedder:
             return found
         return [self._cut(ids, max_tokens) for ids in found]
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """See `Embedder.offsets`."""
+        found: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        return found
+
     def _cut(self, ids: list[int], max_tokens: int) -> list[int]:
         surplus = len(ids) - max_tokens
         if surplus <= 0:

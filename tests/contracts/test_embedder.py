@@ -52,6 +52,16 @@ def test_nothing_is_cut_unless_asked(backend: Embedder) -> None:
     assert cut[1] == backend.tokenize(["a"])[0]
 
 
+def test_tokens_know_where_they_stand(backend: Embedder) -> None:
+    for text in TEXTS:
+        found = backend.offsets(text)
+        assert len(found) == len(backend.tokenize([text])[0]) - backend.special_tokens
+        assert found[0][0] == 0
+        assert found[-1][1] == len(text.rstrip())
+        assert all(0 <= start <= end <= len(text) for start, end in found)
+    assert backend.offsets("") == []
+
+
 def test_the_whole_window_can_be_used(backend: Embedder) -> None:
     tokens = backend.tokenize(["word " * (2 * backend.max_tokens)], backend.max_tokens)
     assert len(tokens[0]) == backend.max_tokens

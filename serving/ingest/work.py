@@ -1,0 +1,148 @@
+"""Files to sealed chunks: read in a process with limits, cut, embedded sorted by length, sealed, handed on in batches.
+
+One file that cannot be read does not stop the others. Whoever calls it decides where and at what priority it runs.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+
+import orjson
+
+from configs import errors
+from configs.errors import Unavailable
+from configs.seal import aad_of, seal
+from models.embedding.bulk import encode_all
+from models.embedding.protocol import Embedder, Vectors
+from retrieval.chunking import Chunk, chunks
+from retrieval.documents import Document, Limits, Unreadable
+from retrieval.reading import read_document
+from serving.ingest.protocol import Batch, End, FileWork, Group, Piece, SealedChunk, Source
+from serving.ingest.windows import Windows
+
+log = logging.getLogger(__name__)
+
+BATCH_CHUNKS = 256
+BATCH_CHARACTERS = 256 * 1024
+"""About 300 windows of MiniLM, and with their vectors less than 4 MiB."""
+Read = Callable[[bytes, str, Limits], Document]
+GONE = "The file's content is not there any more. Upload it again."
+FAULT = "A fault of ours kept this file from being read; the server's log tells more."
+
+
+def work(group: Group, source: Source, embedder: Embedder, read: Read = read_document) -> Iterator[Batch]:
+    """What becomes ready of the group's files, in their order.
+
+    Raises:
+        Unavailable: the files cannot be reached, or no process be started that reads them; what was ready came before.
+        Internal: the embedder fails.
+    """
+    wave = _Wave(group, embedder)
+    if embedder.dimensions != group.dimensions:
+        yield tuple(Piece(place, end=_other_dimensions(group, embedder)) for place in range(len(group.files)))
+        return
+    for place, file in enumerate(group.files):
+        try:
+            document = read(source.read(file.file_id), file.filename, group.limits)
+            for chunk in chunks(document, embedder.offsets, file.max_tokens, file.overlap_tokens):
+                wave.add(place, chunk)
+                if wave.full:
+                    yield wave.ready()
+            wave.end(place)
+        except Unavailable:
+            wave.forget(place)
+            yield wave.ready()
+            raise
+        except Unreadable as refused:
+            wave.fail(place, refused.code, refused.message)
+        except errors.Unreadable:
+            wave.fail(place, "server_error", GONE)
+        except (errors.Internal, MemoryError):
+            raise
+        except Exception:
+            log.exception("a file of %s could not be cut", file.store_id)
+            wave.fail(place, "server_error", FAULT)
+    yield wave.ready()
+
+
+class _Wave:
+    """Chunks that wait for the embedder."""
+
+    def __init__(self, group: Group, embedder: Embedder) -> None:
+        self._files = group.files
+        self._embedder = embedder
+        self._windows = Windows(embedder)
+        self._waiting: list[tuple[int, int, Chunk]] = []
+        self._characters = 0
+        self._counts = [0] * len(group.files)
+        self._bytes = [0] * len(group.files)
+        self._ends: dict[int, End | None] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to embed."""
+        return len(self._waiting) >= BATCH_CHUNKS or self._characters >= BATCH_CHARACTERS
+
+    def add(self, place: int, chunk: Chunk) -> None:
+        """The next chunk of a file."""
+        self._waiting.append((place, self._counts[place], chunk))
+        self._characters += len(chunk.text)
+        self._counts[place] += 1
+
+    def end(self, place: int) -> None:
+        """A file has no more chunks."""
+        self._ends[place] = None
+
+    def fail(self, place: int, code: str, message: str) -> None:
+        """Nothing of a file counts."""
+        self.forget(place)
+        self._ends[place] = End(code=code, message=message)
+
+    def forget(self, place: int) -> None:
+        """What waits of a file is not wanted."""
+        self._waiting = [each for each in self._waiting if each[0] != place]
+
+    def ready(self) -> Batch:
+        """Embed and seal what waits."""
+        sealed: dict[int, list[SealedChunk]] = {}
+        inputs = self._windows.inputs([chunk for *_, chunk in self._waiting])
+        vectors = encode_all(self._embedder, [ids for each in inputs for ids in each])
+        first = 0
+        for (place, number, chunk), windows in zip(self._waiting, inputs, strict=True):
+            made = sealed_chunk(self._files[place], number, chunk, vectors[first : first + len(windows)])
+            first += len(windows)
+            self._bytes[place] += len(made[1]) + len(made[2])
+            sealed.setdefault(place, []).append(made)
+        places = sorted(sealed.keys() | self._ends.keys())
+        batch = tuple(Piece(place, tuple(sealed.get(place, ())), self._end(place)) for place in places)
+        self._waiting, self._characters, self._ends = [], 0, {}
+        return batch
+
+    def _end(self, place: int) -> End | None:
+        if place not in self._ends:
+            return None
+        return self._ends[place] or End(self._counts[place], self._bytes[place])
+
+
+def sealed_chunk(file: FileWork, number: int, chunk: Chunk, vectors: Vectors) -> SealedChunk:
+    """A chunk as the table keeps it; `vectors` [windows, dimensions]."""
+    content = orjson.dumps(
+        {
+            "text": chunk.text, "start": chunk.start, "end": chunk.end, "page": chunk.page,
+            "headings": chunk.headings, "table_head": chunk.table_head,
+        }
+    )  # fmt: skip
+    raw = vectors.astype("<f4", copy=False).tobytes()
+    row = f"{file.store_id}/{file.file_id}/{number}"
+    return (
+        number,
+        seal(file.key, content, aad_of("chunks", row, "content", file.organization_id)),
+        seal(file.key, raw, aad_of("chunks", row, "vectors", file.organization_id)),
+    )
+
+
+def _other_dimensions(group: Group, embedder: Embedder) -> End:
+    message = (
+        f"The model {embedder.model_name!r} gives vectors of {embedder.dimensions} numbers now, but this store has "
+        f"{group.dimensions}. Make a new store."
+    )
+    return End(code="server_error", message=message)
