@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import metrics
+from api.amendment import Amendment
 from api.context import Context, context_of
 from api.directory import Entry
 from api.errors import event_of
@@ -30,13 +31,12 @@ from models.wire import Call, Usage
 from serving.exchange import Client, ClientGone, Exchange
 from serving.gateway import Answer, Deadlines
 
-STREAM_HEAD = block(
-    (
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"cache-control", b"no-store"),
-        (b"x-accel-buffering", b"no"),
-    )
-)
+STREAM_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+}
+STREAM_HEAD = block((name.encode(), value.encode()) for name, value in STREAM_HEADERS.items())
 CLIENT_CLOSED = 499
 
 
@@ -46,16 +46,40 @@ async def infer(request: Request, entry: Entry, body: bytes, *, stream: bool) ->
     Raises:
         MantaError: it failed before its first byte.
     """
+    spending = await begun(request, entry)
+    if spending is not None and spending.answer is not None:
+        return spending.answer
+    return await answered(request, entry, body, spending, stream=stream)
+
+
+async def begun(request: Request, entry: Entry) -> Spending | None:
+    """Begin a call of `entry`'s model: what an `Idempotency-Key` stands for, and what it was answered before.
+
+    Raises:
+        MantaError: the caller may not call it, or the key is in use.
+    """
     context = context_of(request.scope)
     context.model = entry.name
     assert context.principal is not None
     if not context.principal.may_call(entry.name):
         raise Forbidden("This key may not call this model.", param="model")
+    return await spending_of(request)
+
+
+async def answered(
+    request: Request,
+    entry: Entry,
+    body: bytes,
+    spending: Spending | None,
+    *,
+    stream: bool,
+    amendment: Amendment | None = None,
+) -> Response:
+    """The answer to a call that was begun. Errors as `infer`."""
+    context = context_of(request.scope)
+    assert context.principal is not None
     call = Call(request.scope["path"], body, context.answer_id, context.principal.organization_id)
-    spending = await spending_of(request)
-    if spending is not None and spending.answer is not None:
-        return spending.answer
-    asked = Asked(services_of(request), context, entry, call, stream=stream)
+    asked = Asked(services_of(request), context, entry, call, stream=stream, amendment=amendment)
     if stream:
         return StreamedAnswer(asked, spending)
     return await whole_answer(asked, request.scope, spending)
@@ -64,8 +88,18 @@ async def infer(request: Request, entry: Entry, body: bytes, *, stream: bool) ->
 class Asked:
     """One call on its way, with what must be known when it ends."""
 
-    def __init__(self, services: Services, context: Context, entry: Entry, call: Call, *, stream: bool) -> None:
+    def __init__(
+        self,
+        services: Services,
+        context: Context,
+        entry: Entry,
+        call: Call,
+        *,
+        stream: bool,
+        amendment: Amendment | None = None,
+    ) -> None:
         self._stream = stream
+        self._amendment = amendment
         self.services = services
         self.context = context
         self.entry = entry
@@ -86,7 +120,11 @@ class Asked:
         deadlines = deadlines_of(self.services.cluster.configuration.ingress, self.entry, stream=self._stream)
         gauge.inc()
         try:
+            if self._amendment is not None:
+                client = self._amendment.around(client)
             answer = await self.services.gateway.send(self.entry.base, self.call, client, deadlines, self._opened)
+            if self._amendment is not None and answer.error is None:
+                await self._amendment.end()
         except ClientGone:
             return None
         except asyncio.CancelledError:

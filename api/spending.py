@@ -5,6 +5,8 @@ is not kept, so the next try is a new call. It knows nothing of models.
 """
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from fastapi import Request, Response
 
@@ -44,6 +46,12 @@ class Spending:
         self._size += len(chunk)
         if self._size <= MAX_KEPT_BYTES:
             self._kept.append(chunk)
+
+    async def keep(self, response: Response) -> None:
+        """Keep an answer that no model gave."""
+        self.content_type = response.headers["content-type"]
+        self.add(bytes(response.body))
+        await self.end(whole=True)
 
     async def end(self, *, whole: bool) -> None:
         """Keep the answer if it is `whole`, else free the key."""
@@ -88,3 +96,14 @@ async def spending_of(request: Request) -> Spending | None:
     async with services.database.unit(principal.scope) as unit:
         answer = await claim.take(unit, abandoned_s=abandoned_s)
     return Spending(services.database, principal.scope, claim, answer)
+
+
+@asynccontextmanager
+async def freed(spending: Spending | None) -> AsyncIterator[None]:
+    """Free the key when the block, which comes before the call itself, fails."""
+    try:
+        yield
+    except BaseException:
+        if spending is not None:
+            await spending.end(whole=False)
+        raise

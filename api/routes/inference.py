@@ -1,8 +1,5 @@
 """OpenAI's model calls."""
 
-from typing import Any
-
-import orjson
 from fastapi import Request, Response
 
 from api.context import context_of
@@ -11,6 +8,7 @@ from api.inference import infer
 from api.openai.chat import ChatRequest
 from api.openai.completions import CompletionRequest
 from api.openai.embeddings import EmbeddingsRequest
+from api.openai.messages import with_known_messages
 from api.openai.rerank import RerankRequest
 from api.openai.tokenize import TokenizeRequest
 from api.policy import guarded_router, requires
@@ -21,9 +19,6 @@ from configs.specs import Kind
 
 router = guarded_router()
 
-EMPTY_IN_ANSWERS = {"annotations", "audio", "function_call"}
-UNKNOWN_TO_TEMPLATES = [b"developer", *(name.encode() for name in sorted(EMPTY_IN_ANSWERS))]
-
 
 @router.post("/v1/chat/completions", openapi_extra=takes(ChatRequest), tags=["OpenAI"])
 @requires(Permission.INFERENCE)
@@ -32,7 +27,7 @@ async def chat_completions(request: Request) -> Response:
     context = context_of(request.scope)
     asked = read(ChatRequest, context)
     entry = services_of(request).directory.of_kind(asked.model, Kind.CHAT)
-    return await infer(request, entry, _with_known_messages(context.body, context.json), stream=bool(asked.stream))
+    return await infer(request, entry, with_known_messages(context.body, context.json), stream=bool(asked.stream))
 
 
 @router.post("/v1/completions", openapi_extra=takes(CompletionRequest), tags=["OpenAI"])
@@ -72,17 +67,4 @@ async def tokenize(request: Request) -> Response:
     context = context_of(request.scope)
     asked = read(TokenizeRequest, context)
     entry = services_of(request).directory.of_kind(asked.model, Kind.CHAT)
-    return await infer(request, entry, _with_known_messages(context.body, context.json), stream=False)
-
-
-def _with_known_messages(body: bytes, parsed: dict[str, Any]) -> bytes:
-    """The chat as templates know it, the same bytes where nothing is to be changed."""
-    if "messages" not in parsed or not any(word in body for word in UNKNOWN_TO_TEMPLATES):
-        return body
-    return orjson.dumps({**parsed, "messages": [_known_message(message) for message in parsed["messages"]]})
-
-
-def _known_message(message: dict[str, Any]) -> dict[str, Any]:
-    """`developer` is OpenAI's newer word for `system`; an answer that is sent back has fields that are always empty."""
-    known = {name: value for name, value in message.items() if name not in EMPTY_IN_ANSWERS}
-    return {**known, "role": "system"} if message["role"] == "developer" else known
+    return await infer(request, entry, with_known_messages(context.body, context.json), stream=False)

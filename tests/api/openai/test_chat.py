@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from api.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, NOT_HERE, ChatRequest
+from api.openai.messages import with_known_messages
 from api.openai.sampling import Sampling
-from api.routes.inference import _with_known_messages
 from configs.errors import UnsupportedParameter
 from tests.fixtures.shapes import SAMPLING, accepts, refuses, refuses_unknown
 
@@ -201,15 +201,15 @@ def test_a_param_has_no_names_of_branches() -> None:
 def test_what_is_empty_in_an_answer_is_dropped() -> None:
     empty: dict[str, object] = {"annotations": [], "audio": None, "function_call": None}
     sent = body(messages=[USER, {"role": "assistant", "content": "a", "reasoning": "r", **empty}])
-    changed = orjson.loads(_with_known_messages(orjson.dumps(sent), sent))
+    changed = orjson.loads(with_known_messages(orjson.dumps(sent), sent))
     assert changed == body(messages=[USER, {"role": "assistant", "content": "a", "reasoning": "r"}])
 
 
 def test_developer_becomes_system_and_nothing_else_changes() -> None:
     raw = b'{"messages": [{"role": "user", "content": "hi"}],  "model": "m"}'
-    assert _with_known_messages(raw, orjson.loads(raw)) is raw
+    assert with_known_messages(raw, orjson.loads(raw)) is raw
     parsed = body(messages=[{"role": "developer", "content": "developer"}, USER], seed=7)
-    changed = _with_known_messages(b"developer", parsed)
+    changed = with_known_messages(b"developer", parsed)
     assert b'{"role":"system","content":"developer"}' in changed
     assert b'"seed":7' in changed
 
