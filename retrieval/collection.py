@@ -6,18 +6,21 @@ in at once. It knows no file, and no text of a chunk: only its terms. Thread-saf
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from configs.errors import BadRequest
 from retrieval import bm25, fusion
-from retrieval.filters import Attributes, Columns, Filter, Mask
+from retrieval.filters import Attributes, Columns
 from retrieval.index import checks
-from retrieval.index.protocol import Place, Shape, Vectors
+from retrieval.index.protocol import Ids, Place, Shape, Vectors
 from retrieval.part import Part
+from retrieval.query import Found, Hit, Query, check
 from retrieval.sharing import SharedLock
+
+__all__ = ["Collection", "Content", "Entry", "Hit", "Query"]
 
 DELTA_ROWS = 5_000
 """More rows than this and than a tenth of the rest ask for a compaction: they are all compared at each search."""
@@ -34,50 +37,6 @@ class Entry:
     vectors: Vectors
     terms: Sequence[str]
     file_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What is looked for: a vector [d], terms, or both; `weights` are those of the vector's and the terms' ranking.
-
-    `threshold` leaves out what is less relevant (`Hit.score`); `mmr_lambda` from 0 to 1 asks for results that differ.
-    """
-
-    vector: Vectors | None = None
-    terms: Sequence[str] = ()
-    filter: Filter | None = None
-    k: int = 10
-    weights: tuple[float, float] = (1.0, 1.0)
-    threshold: float = 0.0
-    mmr_lambda: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A chunk that was found. Hits come in order of `fused`, which tells rank and not relevance.
-
-    All are from 0 to 1. `dense` is the cosine of its best window, 0 where it is negative; `lexical` its share of the
-    BM25 score that a chunk could reach at most; `score` the better of both, whatever the other says.
-    """
-
-    chunk_id: int
-    fused: float
-    dense: float
-    lexical: float
-
-    @property
-    def score(self) -> float:
-        """How relevant it is by itself, from 0 to 1."""
-        return max(self.dense, self.lexical)
-
-
-@dataclass(slots=True)
-class _Found:
-    """A query at work: which chunks may answer (None: all), what the words say (None: there are none), and cosines."""
-
-    allowed: list[Mask] | None
-    lexical: list[Vectors] | None
-    dense: dict[tuple[int, int], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,24 +101,26 @@ class Collection:
         """At most k different chunks, best first.
 
         Raises:
+            BadRequest: see `check`.
+        """
+        return self.search_each([query])[0]
+
+    def check(self, query: Query) -> None:
+        """Refuse a query that is none.
+
+        Raises:
             BadRequest: a vector that is none, weights that weigh nothing, or a number out of range.
         """
-        k, vector = _checked(query), None if query.vector is None else self._scaled(query.vector[None])[0]
-        legs = vector is not None and query.weights[0] > 0, bool(query.terms) and query.weights[1] > 0
-        if not any(legs):
-            return []
-        depth = max(DEPTH * k, LEAST_DEPTH) if all(legs) or query.mmr_lambda is not None else k
+        self._begun(query)
+
+    def search_each(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        """The answers to several queries at one moment: cheaper than one after the other. Errors as `search`."""
+        begun = [self._begun(query) for query in queries]
         with self._reading.shared():
-            found = self._prepared(query)
-            rankings = [self._dense(vector, depth, found)] if vector is not None and legs[0] else []
-            rankings += [_lexical(found.lexical, depth)] if found.lexical and legs[1] else []
-            weights = [weight for weight, leg in zip(query.weights, legs, strict=True) if leg]
-            fused = fusion.fuse(rankings, weights)
-            hits = [(self._hit(place, score, vector, found), place) for place, score in fused.items()]
-            hits = [pair for pair in hits if pair[0].score >= query.threshold]
-            if query.mmr_lambda is None or not hits:
-                return [hit for hit, _ in hits[:k]]
-            return self._diverse(hits, vector, k, query.mmr_lambda)
+            for found in begun:
+                self._prepare(found)
+            self._compare(begun)
+            return [self._answer(found) for found in begun]
 
     def content(self) -> Content:
         """The whole content at one moment. Searches go on meanwhile, changes wait."""
@@ -231,29 +192,57 @@ class Collection:
         scaled: Vectors = (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
         return scaled
 
-    def _prepared(self, query: Query) -> _Found:
+    def _begun(self, query: Query) -> Found:
+        k, vector = check(query), None if query.vector is None else self._scaled(query.vector[None])[0]
+        legs = vector is not None and query.weights[0] > 0, bool(query.terms) and query.weights[1] > 0
+        wide = all(legs) or query.mmr_lambda is not None
+        return Found(query, vector, max(DEPTH * k, LEAST_DEPTH) if wide else k)
+
+    def _prepare(self, found: Found) -> None:
+        query = found.query
         if not query.terms and query.filter is None:
-            return _Found(None, None)
+            return
         counted = alive = [part.alive() for part in self._parts]
         if query.filter is not None:
             mask = self._columns.mask(query.filter)
             counted = [each & mask[part.file_numbers()] for each, part in zip(alive, self._parts, strict=True)]
-        allowed = None if query.filter is None else counted
-        if not query.terms:
-            return _Found(allowed, None)
-        scores, most = bm25.scores([part.lexicon for part in self._parts], alive, query.terms)
-        return _Found(
-            allowed, [each * here / np.float32(most or 1) for each, here in zip(scores, counted, strict=True)]
-        )
+            found.allowed = counted
+        if query.terms:
+            scores, most = bm25.scores([part.lexicon for part in self._parts], alive, query.terms)
+            found.lexical = [each * here / np.float32(most or 1) for each, here in zip(scores, counted, strict=True)]
 
-    def _dense(self, vector: Vectors, depth: int, found: _Found) -> list[tuple[int, int]]:
-        for number, part in enumerate(self._parts):
-            places, scores = part.dense(vector, depth, None if found.allowed is None else found.allowed[number])
-            found.dense.update(zip(((number, place) for place in places.tolist()), scores.tolist(), strict=True))
-        return sorted(found.dense, key=lambda place: -found.dense[place])[:depth]
+    def _compare(self, begun: Sequence[Found]) -> None:
+        """Fill in the cosines: of queries without a filter together, of others one by one."""
+        asking = [found for found in begun if found.vector is not None and found.query.weights[0] > 0]
+        open_to_all = [found for found in asking if found.allowed is None]
+        if open_to_all:
+            vectors = np.stack([found.vector for found in open_to_all if found.vector is not None])
+            depth = max(found.depth for found in open_to_all)
+            for number, part in enumerate(self._parts):
+                for found, (places, scores) in zip(open_to_all, part.dense_each(vectors, depth), strict=True):
+                    _note(found, number, places, scores)
+        for found in asking:
+            if found.allowed is not None and found.vector is not None:
+                for number, part in enumerate(self._parts):
+                    _note(found, number, *part.dense(found.vector, found.depth, found.allowed[number]))
 
-    def _hit(self, place: tuple[int, int], fused: float, vector: Vectors | None, found: _Found) -> Hit:
-        number, chunk = place
+    def _answer(self, found: Found) -> list[Hit]:
+        query, rankings, weights = found.query, [], []
+        if found.vector is not None and query.weights[0] > 0:
+            rankings.append(sorted(found.dense, key=lambda place: -found.dense[place])[: found.depth])
+            weights.append(query.weights[0])
+        if found.lexical and query.weights[1] > 0:
+            rankings.append(_lexical(found.lexical, found.depth))
+            weights.append(query.weights[1])
+        fused = fusion.fuse(rankings, weights) if rankings else {}
+        hits = [(self._hit(place, score, found), place) for place, score in fused.items()]
+        hits = [pair for pair in hits if pair[0].score >= query.threshold]
+        if query.mmr_lambda is None or not hits:
+            return [hit for hit, _ in hits[: query.k]]
+        return self._diverse(hits, found.vector, query.k, query.mmr_lambda)
+
+    def _hit(self, place: tuple[int, int], fused: float, found: Found) -> Hit:
+        (number, chunk), vector = place, found.vector
         part = self._parts[number]
         dense = found.dense.get(place, 0.0)
         if vector is not None and place not in found.dense:
@@ -271,6 +260,10 @@ class Collection:
         return [hits[place][0] for place in fusion.diversify([hit.score for hit, _ in hits], nearest, k, keep)]
 
 
+def _note(found: Found, number: int, places: Ids, scores: Vectors) -> None:
+    found.dense.update(zip(((number, place) for place in places.tolist()), scores.tolist(), strict=True))
+
+
 def _lexical(shares: Sequence[Vectors], depth: int) -> list[tuple[int, int]]:
     pairs = []
     for number, scores in enumerate(shares):
@@ -279,14 +272,3 @@ def _lexical(shares: Sequence[Vectors], depth: int) -> list[tuple[int, int]]:
             holders = holders[np.argpartition(-scores[holders], depth)[:depth]]
         pairs += [(float(scores[place]), (number, int(place))) for place in holders]
     return [place for _, place in sorted(pairs, key=lambda pair: -pair[0])[:depth]]
-
-
-def _checked(query: Query) -> int:
-    """The query's k."""
-    if not 0 <= query.threshold <= 1:
-        raise BadRequest("The score threshold is a number from 0 to 1.", param="score_threshold")
-    if query.mmr_lambda is not None and not 0 <= query.mmr_lambda <= 1:
-        raise BadRequest("'mmr_lambda' is a number from 0 to 1.", param="mmr_lambda")
-    if not all(0 <= weight < np.inf for weight in query.weights) or not any(query.weights):
-        raise BadRequest("Weights are numbers from 0 on, and not all 0.", param="weights")
-    return checks.k(query.k)

@@ -18,6 +18,7 @@ from configs.errors import ConfigurationError, MantaError, NotFound, Unavailable
 from retrieval import feed as sealed
 from retrieval.collection import Collection, Hit, Query
 from retrieval.feed import Feed, StoreKey
+from retrieval.gathering import Gathering
 from retrieval.index.protocol import Place, Shape
 from retrieval.shelf import Shelf
 
@@ -44,10 +45,15 @@ class Followed:
 
     store: StoreKey
     collection: Collection
+    gathering: Gathering[Query, list[Hit]] = field(init=False)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     unsaved: int = 0
     asked_at: float = 0.0
     tidying: asyncio.Task[None] | None = None
+
+    def search_each(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        """See `Collection`; another one may take its place at any time."""
+        return self.collection.search_each(queries)
 
 
 class Following:
@@ -60,10 +66,12 @@ class Following:
         searching: ThreadPoolExecutor,
         changing: ThreadPoolExecutor,
         place: Place = "cpu",
+        lanes: int = 2,
     ) -> None:
         self._feed = feed
         self._shelf = shelf
         self._searching = searching
+        self._lanes = lanes
         self._changing = changing
         self._place = place
         self._loading: dict[str, asyncio.Task[Followed]] = {}
@@ -75,8 +83,9 @@ class Following:
         followed.asked_at = time.monotonic()
         if followed.collection.seq < min_seq:
             await self._waited(self._caught_up(followed))
-        collection = followed.collection
-        return await self._in(self._searching, lambda: [collection.search(query) for query in queries])
+        for query in queries:
+            followed.collection.check(query)
+        return await followed.gathering.ask(queries)
 
     def stats(self) -> dict[str, dict[str, int]]:
         """Each store in memory: `chunks`, `seq`, `dimensions`."""
@@ -144,6 +153,7 @@ class Following:
         store = await self._feed.open_store(store_id)
         saved = await self._change(lambda: self._shelf.load(store))
         followed = Followed(store, saved or self._empty(store), asked_at=time.monotonic())
+        followed.gathering = Gathering(followed.search_each, self._searching, self._lanes)
         await self._catch_up(followed)
         self._followed[store_id] = followed
         return followed
@@ -229,10 +239,7 @@ class Following:
         return task.result()
 
     async def _change(self, work: Callable[[], T]) -> T:
-        return await self._in(self._changing, work)
-
-    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(threads, work)
+        return await asyncio.get_running_loop().run_in_executor(self._changing, work)
 
 
 def _wants_saving(followed: Followed) -> bool:

@@ -43,7 +43,7 @@ class Search:
         self._changing = ThreadPoolExecutor(CHANGE_THREADS, "change", limit_threads, (1,))
         place = choose_place(cluster.configuration.search.device, gpus())
         shelf = Shelf(Layout(cluster.data_dir).search, place)
-        self._following = Following(ControlFeed(), shelf, self._searching, self._changing, place)
+        self._following = Following(ControlFeed(), shelf, self._searching, self._changing, place, threads)
         self._task = asyncio.create_task(self._following.run())
 
     async def find(self, store_id: str, min_seq: int, queries: Sequence[Query]) -> list[list[Hit]]:

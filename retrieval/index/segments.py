@@ -67,6 +67,9 @@ class Segment(Protocol):
     def nearest(self, query: Vectors, k: int, bits: Bits | None) -> tuple[Ids, Vectors]:
         """At most k rows and their inner products with query [d], best first; of rows whose bit is set."""
 
+    def nearest_to_each(self, queries: Vectors, k: int, bits: Bits | None) -> list[tuple[Ids, Vectors]]:
+        """`nearest` for each of queries [n, d], which is cheaper than one after the other."""
+
     def vectors(self, rows: Ids) -> Vectors:
         """Those rows [n, d], as near to what was entered as they are kept."""
 
@@ -91,12 +94,15 @@ class FlatSegment:
 
     def nearest(self, query: Vectors, k: int, bits: Bits | None) -> tuple[Ids, Vectors]:
         """See `Segment`; exact."""
+        return self.nearest_to_each(query[None], k, bits)[0]
+
+    def nearest_to_each(self, queries: Vectors, k: int, bits: Bits | None) -> list[tuple[Ids, Vectors]]:
+        """See `Segment`; exact."""
         if not self.rows:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
+            return [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(queries)
         parameters = None if bits is None else faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
-        scores, rows = self._index.search(query[None], min(k, self.rows), params=parameters)
-        found = rows[0] >= 0
-        return rows[0][found], scores[0][found]
+        scores, rows = self._index.search(queries, min(k, self.rows), params=parameters)
+        return [(each[each >= 0], near[each >= 0]) for each, near in zip(rows, scores, strict=True)]
 
     def vectors(self, rows: Ids) -> Vectors:
         """See `Segment`; exact."""
@@ -133,15 +139,15 @@ class GpuFlatSegment(FlatSegment):
         self._copy = None
         super().add(vectors)
 
-    def nearest(self, query: Vectors, k: int, bits: Bits | None) -> tuple[Ids, Vectors]:
+    def nearest_to_each(self, queries: Vectors, k: int, bits: Bits | None) -> list[tuple[Ids, Vectors]]:
         """See `Segment`; exact."""
         if bits is not None or k > GPU_MAX_K or not self.rows:
-            return super().nearest(query, k, bits)
+            return super().nearest_to_each(queries, k, bits)
         with self._turn:
             if self._copy is None:
                 self._copy = faiss.index_cpu_to_gpu(self._resources, 0, self._index)
-            scores, rows = self._copy.search(query[None], min(k, self.rows))
-        return rows[0], scores[0]
+            scores, rows = self._copy.search(queries, min(k, self.rows))
+        return list(zip(rows, scores, strict=True))
 
 
 class Codec:
@@ -202,10 +208,17 @@ class QuantizedSegment:
 
     def nearest(self, query: Vectors, k: int, bits: Bits | None) -> tuple[Ids, Vectors]:
         """See `Segment`; where the groups probed hold too few rows that count, all are probed."""
+        return self.nearest_to_each(query[None], k, bits)[0]
+
+    def nearest_to_each(self, queries: Vectors, k: int, bits: Bits | None) -> list[tuple[Ids, Vectors]]:
+        """See `nearest`."""
         wanted = min(self.rows, max(CANDIDATES * k, FEWEST))
-        rows = self._scan(query, wanted, bits, self._probes)
+        found = self._scan(queries, wanted, bits, self._probes)
+        return [self._refined(query, rows, k, wanted, bits) for query, rows in zip(queries, found, strict=True)]
+
+    def _refined(self, query: Vectors, rows: Ids, k: int, wanted: int, bits: Bits | None) -> tuple[Ids, Vectors]:
         if len(rows) < min(k, wanted) and self._probes < self._index.nlist:
-            rows = self._scan(query, wanted, bits, self._index.nlist)
+            (rows,) = self._scan(query[None], wanted, bits, self._index.nlist)
         scores = self.vectors(rows) @ query
         best = np.argsort(-scores, kind="stable")[:k]
         return rows[best], scores[best]
@@ -229,11 +242,11 @@ class QuantizedSegment:
         index = faiss.deserialize_index(np.frombuffer(state["ivf"], np.uint8))
         return cls(index, Codec(low, step), codes, int.from_bytes(state["probes"], "little"))
 
-    def _scan(self, query: Vectors, wanted: int, bits: Bits | None, probes: int) -> Ids:
+    def _scan(self, queries: Vectors, wanted: int, bits: Bits | None, probes: int) -> list[Ids]:
         selector = None if bits is None else faiss.IDSelectorBitmap(bits)
         parameters = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
-        rows: Ids = self._index.search(_padded(query[None]), wanted, params=parameters)[1][0]
-        return rows[rows >= 0]
+        found = self._index.search(_padded(queries), wanted, params=parameters)[1]
+        return [rows[rows >= 0] for rows in found]
 
 
 def _trained(source: Source, rows: int, dimensions: int, plan: Plan) -> Any:

@@ -198,3 +198,15 @@ def test_searches_changes_and_compactions_go_side_by_side() -> None:
     assert collection.compact()
     assert collection.size == 400
     assert {hit.chunk_id for hit in collection.search(Query(vectors_of(1)[0], k=500))} == set(range(100, 500))
+
+
+@pytest.mark.parametrize("budget_bytes", [None, 1])
+def test_several_at_once_get_what_each_gets_alone(budget_bytes: int | None) -> None:
+    collection, vectors = large(3000, budget_bytes)
+    queries = [Query(vector, k=k) for vector, k in zip(vectors[:40], [1, 3, 10, 20] * 10, strict=True)]
+    queries += [Query(vectors[0], filter=parse({"type": "eq", "key": "none", "value": 1})), Query(terms=["a"])]
+    together = collection.search_each(queries)
+    for query, hits in zip(queries, together, strict=True):
+        alone = collection.search(query)
+        assert [hit.chunk_id for hit in alone] == [hit.chunk_id for hit in hits]
+        np.testing.assert_allclose([hit.score for hit in alone], [hit.score for hit in hits], atol=1e-5)
