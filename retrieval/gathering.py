@@ -33,7 +33,8 @@ class Gathering(Generic[Q, A]):
         asked = [(question, loop.create_future()) for question in questions]
         self._waiting.extend(asked)
         self._go()
-        return await asyncio.gather(*(future for _, future in asked))
+        answers: list[A] = await asyncio.gather(*(future for _, future in asked))
+        return answers
 
     def _go(self) -> None:
         while self._waiting and self._busy < self._lanes:
