@@ -19,6 +19,7 @@ MARKER = re.compile(r"\[\d{1,3}(?: ?, ?\d{1,3}){0,15}\](?!\()")
 NUMBER = re.compile(r"\d+")
 CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.S)
 """Where brackets are indexes."""
+ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 STEM = 5
 """Characters of a word that tell it from others: a simple stemmer that needs to know no language."""
 SHORT, SHORT_WEIGHT = 3, 0.25
@@ -119,7 +120,7 @@ class _Quotable:
     def _compared(self, claim: str) -> tuple[int, int]:
         if not self._spans:
             self._read()
-        said = _stems(claim)
+        said = stems(claim)
         scores = [self._score(said, each) for each in self._terms]
         best = max(range(len(scores)), key=scores.__getitem__, default=None)
         if best is None or not scores[best]:
@@ -130,7 +131,7 @@ class _Quotable:
 
     def _read(self) -> None:
         self._spans = sentences(self.source.text)
-        self._terms = [_stems(self.source.text[start:end]) for start, end in self._spans]
+        self._terms = [stems(self.source.text[start:end]) for start, end in self._spans]
         seen = Counter(term for each in self._terms for term in each)
         count = len(self._terms)
         self._weights = {term: math.log1p(count / times) * _weight(term) for term, times in seen.items()}
@@ -141,8 +142,10 @@ class _Quotable:
         return shared / math.sqrt(sum(self._weights[term] ** 2 for term in sentence)) if shared else 0.0
 
 
-def _stems(text: str) -> set[str]:
-    return {term[:STEM] for term in terms(text)}
+def stems(text: str) -> set[str]:
+    """The beginnings of a text's words; ASCII takes a short way to the same."""
+    words = ASCII_WORD.findall(text.lower()) if text.isascii() else terms(text)
+    return {word[:STEM] for word in words}
 
 
 def _weight(term: str) -> float:

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.citations import MOST, Citation, Citing, sentences
+from agent.citations import MOST, STEM, Citation, Citing, sentences, stems
 from agent.sources import Source, sources_of
+from retrieval.terms import terms
 from tests.agent.passages import Found, cut
 
 HANDBOOK = (
@@ -114,3 +115,8 @@ def test_sentences_hold_everything_but_space(text: str) -> None:
         assert text[start:end].strip() == text[start:end]
         place = end
     assert not text[place:].strip()
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=200))
+def test_the_short_way_for_ascii_leads_to_the_same(text: str) -> None:
+    assert stems(text) == {term[:STEM] for term in terms(text)}
