@@ -37,10 +37,11 @@ def test_one_child_reads_one_file_after_another(reader: Reader) -> None:
     assert reader.pid == first
 
 
-def test_damaged_files_harm_nobody(reader: Reader) -> None:
+@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.deep)])
+def test_damaged_files_harm_nobody(reader: Reader, count: int) -> None:
     chance = random.Random(7)
     samples = [make() for make in SAMPLES.values()]
-    for turn in range(200):
+    for turn in range(count):
         sample = samples[turn % len(samples)]
         refused = None
         try:

@@ -1,0 +1,104 @@
+"""Snapshots that were cut, flipped or exchanged are never believed, and never harm who reads them."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs.errors import ConfigurationError, NotFound
+from retrieval.collection import Collection, Entry, Query
+from retrieval.feed import StoreKey
+from retrieval.index.protocol import Shape
+from retrieval.shelf import Shelf
+
+D = 12
+STORE = StoreKey("vs_a", "org", D, bytes(32))
+
+
+def filled(count: int = 2000, budget_bytes: int | None = None) -> Collection:
+    """Enough for a quantized index where there is a budget."""
+    vectors = np.random.default_rng(0).normal(size=(count, D)).astype(np.float32)
+    collection = Collection(Shape(D), budget_bytes)
+    collection.apply(7, [Entry(id_, vectors[id_ : id_ + 1], ["word"], "f") for id_ in range(count)], (), {"f": {}})
+    collection.compact()
+    return collection
+
+
+@pytest.fixture(scope="module", params=[None, 1], ids=["flat", "quantized"])
+def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("shelf")
+    Shelf(folder).save(STORE, filled(budget_bytes=request.param))
+    return (folder / "vs_a.snapshot").read_bytes()
+
+
+def test_what_was_saved_answers_as_before(tmp_path: Path) -> None:
+    before = filled()
+    shelf = Shelf(tmp_path / "search")
+    shelf.save(STORE, before)
+    after = shelf.load(STORE)
+    assert after is not None
+    assert after.seq == 7
+    query = Query(np.ones(D, np.float32), ["word"])
+    assert [hit.chunk_id for hit in after.search(query)] == [hit.chunk_id for hit in before.search(query)]
+    assert [path.name for path in (tmp_path / "search").iterdir()] == ["vs_a.snapshot"]
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    """Cut, flipped, lengthened, or a stretch of it moved or repeated."""
+    place, length = chance.randrange(len(data)), chance.randrange(1, 400)
+    match chance.randrange(5):
+        case 0:
+            return data[:place]
+        case 1:
+            return data[:place] + bytes([data[place] ^ (1 << chance.randrange(8))]) + data[place + 1 :]
+        case 2:
+            return data + chance.randbytes(length)
+        case 3:
+            return data[:place] + chance.randbytes(length) + data[place + length :]
+        case _:
+            return data[:place] + data[place + length :]
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.deep)])
+def test_a_mutated_snapshot_is_refused(saved: bytes, tmp_path: Path, count: int) -> None:
+    shelf, chance = Shelf(tmp_path), random.Random(count)
+    for _ in range(count):
+        changed = mutated(saved, chance)
+        (tmp_path / "vs_a.snapshot").write_bytes(changed)
+        assert changed == saved or shelf.load(STORE) is None
+
+
+def test_only_its_own_store_opens_it(saved: bytes, tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    for name in ("vs_a", "vs_b"):
+        (tmp_path / f"{name}.snapshot").write_bytes(saved)
+    others = [
+        StoreKey("vs_b", "org", D, STORE.key),
+        StoreKey("vs_a", "other", D, STORE.key),
+        StoreKey("vs_a", "org", D, bytes(31) + b"\1"),
+    ]
+    assert [shelf.load(each) for each in others] == [None] * 3
+    assert shelf.load(STORE) is not None
+    shelf.remove("vs_a")
+    assert shelf.stores() == ["vs_b"]
+    assert shelf.load(STORE) is None
+
+
+def test_what_a_killed_process_left_behind_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / ".vs_a.snapshot.0011").write_bytes(b"half")
+    Shelf(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_none_reaches_no_file(tmp_path: Path) -> None:
+    for name in ("../up", "", "a/b", "a" * 200):
+        with pytest.raises(NotFound):
+            Shelf(tmp_path).remove(name)
+
+
+def test_a_disk_that_refuses_is_said(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "search")
+    (tmp_path / "search").rmdir()
+    with pytest.raises(ConfigurationError, match="cannot use"):
+        shelf.save(STORE, filled(10))
