@@ -8,8 +8,12 @@ READ_POOL_SIZE = 2
 """Of an ingress on the replica of DATABASE_READ_URL: long reads at once."""
 LISTENER = 1
 """Each ingress, and `control`, hears what changes on a connection of its own."""
-CONTROL = 2 + 1 + 1 + LISTENER
-"""The pool of `control`, its jobs, and the lock of the leader."""
+FEED_POOL_SIZE = 4
+"""Of `control`: search replicas that read changes at once."""
+INGEST_POOL_SIZE = 3
+"""Of `control`: a batch of chunks that is written, leases, and claims."""
+CONTROL = 2 + 1 + FEED_POOL_SIZE + INGEST_POOL_SIZE + 1 + 2 * LISTENER
+"""The pool of `control`, its jobs, the feed of search, ingest, and the lock of the leader."""
 BESIDE = 8
 """Backups, anchors of the audit log, and commands that are run beside: `manta keys`, `manta db backup`."""
 EMBEDDED_LEAST = 100

@@ -1,8 +1,8 @@
 """The loop that reconciles, and the answers that need Serve's own view.
 
 It reads the wanted models from PostgreSQL under an advisory lock, so that a second `control` waits. Nothing that it
-holds in memory matters: a new one reads it all again. Beside it, it anchors the audit log, and tells search replicas
-what happened to their stores.
+holds in memory matters: a new one reads it all again. Beside it, it anchors the audit log, has files indexed, and tells
+search replicas what happened to their stores.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from ray import serve
 
 from api.audit.anchoring import Anchoring
 from api.control.feed import StoreFeed
+from api.control.ingesting import Ingesting
 from api.control.jobs import Jobs
 from api.control.leadership import Leadership
 from api.db import models as model_queries
@@ -50,6 +51,7 @@ class Control:
         self._jobs = Jobs(cluster)
         self._feed = StoreFeed.of(cluster)
         self._leadership = Leadership(url)
+        self._ingesting = Ingesting.of(cluster, self._leadership.held)
         self._reconciler = Reconciler()
         self._status = Status()
         self._anchoring = Anchoring.of(cluster)
@@ -61,6 +63,7 @@ class Control:
                 listen(url, [model_queries.CHANNEL, privacy_queries.CHANNEL], lambda _: self._wake.set())
             ),
             asyncio.create_task(self._anchoring.run()),
+            asyncio.create_task(self._ingesting.run()),
         ]
 
     async def states(self) -> bytes:
@@ -90,6 +93,7 @@ class Control:
         """Serve stops this replica."""
         for task in self._tasks:
             task.cancel()
+        await self._ingesting.close()
         await self._anchoring.close()
         await self._leadership.close()
         await self._jobs.close()

@@ -6,11 +6,11 @@ from api.db import knowledge as queries
 from api.db.session import JOBS_ROLE, Database
 from api.vault.vault import Vault
 from configs.cluster import Cluster
+from configs.connections import FEED_POOL_SIZE
 from configs.errors import NotFound
 from retrieval.feed import Changes, StoreKey
 
 PAGE_CHUNKS = 1000
-POOL_SIZE = 4
 NO_STORE = "There is no such vector store."
 
 
@@ -27,7 +27,7 @@ class StoreFeed:
         """With connections of its own."""
         url = (cluster.jobs_url or cluster.database_url).get_secret_value()
         return cls(
-            Database(url, pool_size=POOL_SIZE, application="manta feed", role=JOBS_ROLE), Vault(cluster.masters())
+            Database(url, pool_size=FEED_POOL_SIZE, application="manta feed", role=JOBS_ROLE), Vault(cluster.masters())
         )
 
     async def open_store(self, store_id: str) -> StoreKey:

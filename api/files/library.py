@@ -89,7 +89,7 @@ class Library:
             organization_id=scope.organization_id,
             user_id=scope.user_id or None,
             data_key_id=key.id,
-            name=seal(key.key, arrival.received.filename.encode(), _place(file_id, scope.organization_id)),
+            name=seal(key.key, arrival.received.filename.encode(), name_place(file_id, scope.organization_id)),
             purpose=purpose,
             size=written.size,
             digest=written.address,
@@ -139,7 +139,7 @@ class Library:
             Unreadable: its key is gone, or the row was changed.
         """
         key = await self._vault.key(unit, row.data_key_id)
-        name = open_sealed(key.key, row.name, _place(row.id, row.organization_id))
+        name = open_sealed(key.key, row.name, name_place(row.id, row.organization_id))
         return {**_facts(row), "filename": name.decode()}
 
     async def listed(self, unit: Unit, row: File) -> dict[str, Any]:
@@ -161,7 +161,8 @@ class Library:
                 raise Conflict(text, param="file")
 
 
-def _place(file_id: str, organization_id: str) -> bytes:
+def name_place(file_id: str, organization_id: str) -> bytes:
+    """What the name of a file is bound to."""
     return aad_of("files", file_id, "name", organization_id)
 
 

@@ -10,11 +10,12 @@ import orjson
 
 from configs import errors
 from configs.errors import Unavailable
-from configs.seal import aad_of, seal
+from configs.seal import seal
 from models.embedding.bulk import encode_all
 from models.embedding.protocol import Embedder, Vectors
 from retrieval.chunking import Chunk, chunks
 from retrieval.documents import Document, Limits, Unreadable
+from retrieval.feed import chunk_place
 from retrieval.reading import read_document
 from serving.ingest.protocol import Batch, End, FileWork, Group, Piece, SealedChunk, Source
 from serving.ingest.windows import Windows
@@ -132,11 +133,11 @@ def sealed_chunk(file: FileWork, number: int, chunk: Chunk, vectors: Vectors) ->
         }
     )  # fmt: skip
     raw = vectors.astype("<f4", copy=False).tobytes()
-    row = f"{file.store_id}/{file.file_id}/{number}"
+    own = (file.store_id, file.file_id, number)
     return (
         number,
-        seal(file.key, content, aad_of("chunks", row, "content", file.organization_id)),
-        seal(file.key, raw, aad_of("chunks", row, "vectors", file.organization_id)),
+        seal(file.key, content, chunk_place(*own, "content", file.organization_id)),
+        seal(file.key, raw, chunk_place(*own, "vectors", file.organization_id)),
     )
 
 

@@ -1,0 +1,359 @@
+"""The loop on a real database and real blobs, with the real work in a thread where Ray has a worker."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from api.control.ingest_group import Desk
+from api.control.ingesting import Ingesting
+from api.db import models
+from api.db.ingest import Hold
+from api.db.session import JOBS_ROLE, Database
+from api.db.tables import File, VectorStore, VectorStoreFile
+from api.files.blobs import Blobs, new_blob_id
+from api.files.library import name_place
+from api.ids import new_id
+from api.scope import INSTALLATION
+from api.storage.target import Folder
+from api.vault.keys import DataKey, owner_of_caller
+from api.vault.vault import Vault
+from configs.errors import ConfigurationError
+from configs.ingest_specs import IngestSpec
+from configs.postgres import EmbeddedPostgres
+from configs.seal import seal
+from retrieval import reading
+from retrieval.feed import about_place, attributes_place
+from serving.ingest.protocol import FileWork
+from tests.fixtures.database import bring_back, query
+from tests.fixtures.encoders import MINILM, embedder, spec
+from tests.fixtures.ingesting import AWAY, ThreadRunner, opened
+from tests.fixtures.knowledge import empty, numbers, standing
+from tests.fixtures.reading import find_code
+
+ORGANIZATION = INSTALLATION.organization_id
+LONG = "The heron waits in the shallow water until a fish comes by. " * 400
+
+
+@dataclass
+class Room:
+    """A place of files, stores, and whoever works on them."""
+
+    postgres: EmbeddedPostgres
+    database: Database
+    vault: Vault
+    folder: Path
+    runner: ThreadRunner
+
+    async def key(self) -> DataKey:
+        async with self.database.unit(INSTALLATION) as unit:
+            return await self.vault.key_for(unit, owner_of_caller(INSTALLATION))
+
+    async def store(self, model: str = "m") -> str:
+        key, store_id = await self.key(), new_id("vs")
+        async with self.database.unit(INSTALLATION) as unit:
+            unit.add(
+                VectorStore(
+                    id=store_id, organization_id=ORGANIZATION, data_key_id=key.id, embedding_model=model,
+                    about=seal(key.key, b"{}", about_place(store_id, ORGANIZATION)), dimensions=384,
+                )
+            )  # fmt: skip
+        return store_id
+
+    async def add(self, store_id: str, filename: str, content: str, max_tokens: int = 100) -> str:
+        key, file_id, blob = await self.key(), f"file-q-{new_id('x')}", new_blob_id(time.time())
+        writing = Blobs(Folder(self.folder)).begin(key, blob)
+        await writing.add(content.encode())
+        written = await writing.finish()
+        async with self.database.unit(INSTALLATION) as unit:
+            unit.add(
+                File(
+                    id=file_id, organization_id=ORGANIZATION, data_key_id=key.id, purpose="assistants",
+                    name=seal(key.key, filename.encode(), name_place(file_id, ORGANIZATION)), size=written.size,
+                    digest=written.address, blob=blob,
+                )
+            )  # fmt: skip
+            await unit.flush()
+            unit.add(
+                VectorStoreFile(
+                    vector_store_id=store_id, file_id=file_id, organization_id=ORGANIZATION, max_tokens=max_tokens,
+                    attributes=seal(key.key, b"{}", attributes_place(store_id, file_id, ORGANIZATION)),
+                    overlap_tokens=0,
+                )
+            )  # fmt: skip
+        return file_id
+
+    @asynccontextmanager
+    async def working(
+        self, *, leads: bool = True, poll_s: float = 0.05, lease_s: float = 60.0, workers: int = 1
+    ) -> AsyncIterator[Ingesting]:
+        url = self.postgres.urls.jobs_url
+        database = Database(url, pool_size=3, role=JOBS_ROLE, deadline_s=None)
+        desk = Desk(database, self.vault, str(self.folder), self.runner, IngestSpec(workers=workers), lease_s)
+
+        async def leading() -> bool:
+            return leads
+
+        made = Ingesting(desk, url, leading, poll_s)
+        running = asyncio.create_task(made.run())
+        try:
+            yield made
+        finally:
+            self.runner.go_on.set()
+            running.cancel()
+            await asyncio.wait([running])
+            await made.close()
+
+    async def ended(self, *files: str) -> list[tuple[str, str | None, int, int]]:
+        """How they stand, when none waits any more."""
+        async with asyncio.timeout(60):
+            while any(standing(self.postgres, file)[0] == "in_progress" for file in files):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        return [standing(self.postgres, file) for file in files]
+
+    async def written(self, file: str) -> None:
+        async with asyncio.timeout(60):
+            while not numbers(self.postgres, file):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    def whole(self, file: str) -> bool:
+        """Whether its chunks are there once each, in order."""
+        found = numbers(self.postgres, file)
+        count = standing(self.postgres, file)[2]
+        ids = [chunk_id for chunk_id, *_ in found]
+        return [number for *_, number in found] == list(range(count)) and ids == sorted(ids) and count > 0
+
+
+@pytest.fixture
+async def room(
+    postgres: EmbeddedPostgres, database: Database, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Room]:
+    find_code(tmp_path, monkeypatch)
+    monkeypatch.setattr("api.control.ingest_group.BROKEN_DELAY_S", 0.0)
+    monkeypatch.setattr("api.control.ingest_group.RETRY_S", 0.05)
+    monkeypatch.setattr("serving.ingest.work.BATCH_CHUNKS", 8)
+    reading.shared.cache_clear()
+    empty(postgres)
+    async with database.unit() as unit:
+        await models.add(unit, spec(MINILM))
+    yield Room(postgres, database, vault, tmp_path / "files", ThreadRunner(embedder()))
+    async with database.unit() as unit:
+        await models.remove(unit, "m")
+    empty(postgres)
+    reading.shared().close()
+    reading.shared.cache_clear()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded() -> None:
+    embedder()
+
+
+async def test_files_become_chunks_or_say_why_not(room: Room) -> None:
+    one, two = await room.store(), await room.store()
+    good = [await room.add(one, "a.md", "# Herons\n\nThey wade."), await room.add(two, "b.txt", LONG)]
+    bad = await room.add(one, "c.pdf", "%PDF-1.4 this is none")
+    async with room.working():
+        found = await room.ended(*good, bad)
+    assert [state[0] for state in found] == ["completed", "completed", "failed"]
+    assert found[2][1] == "invalid_file"
+    assert all(room.whole(file) for file in good)
+    assert query(room.postgres, "SELECT count(*) FROM vector_store_files WHERE leased_until IS NOT NULL") == [(0,)]
+    ((number, content, vectors),) = query(
+        room.postgres, "SELECT number, content, vectors FROM chunks WHERE file_id = %s", good[0]
+    )
+    work = FileWork(one, good[0], ORGANIZATION, "a.md", 100, 0, (await room.key()).key)
+    told, rows = opened(work, (number, content, vectors))
+    assert (told["text"], told["headings"]) == ("# Herons\n\nThey wade.", ["Herons"])
+    assert rows.shape == (1, 384)
+    assert len(room.runner.groups) == 1
+
+
+async def test_a_notification_wakes_it(room: Room) -> None:
+    store = await room.store()
+    async with room.working(poll_s=600):
+        first = await room.add(store, "a.txt", "Herons wade.")
+        await room.ended(first)
+        await asyncio.sleep(0.2)
+        await room.ended(await room.add(store, "b.txt", "Rays glide."))
+
+
+async def test_who_does_not_lead_does_nothing(room: Room) -> None:
+    file = await room.add(await room.store(), "a.txt", "Herons wade.")
+    async with room.working(leads=False):
+        await asyncio.sleep(0.3)
+    assert standing(room.postgres, file) == ("in_progress", None, 0, 0)
+
+
+async def test_work_that_breaks_off_is_done_again_alone_and_doubles_nothing(room: Room) -> None:
+    store = await room.store()
+    files = [await room.add(store, f"{name}.txt", LONG) for name in "ab"]
+    room.runner.break_in = [RuntimeError("killed")]
+    async with room.working():
+        found = await room.ended(*files)
+    assert [(state[0], state[3]) for state in found] == [("completed", 2)] * 2
+    assert all(room.whole(file) for file in files)
+    assert [len(group.files) for group in room.runner.groups] == [2, 1, 1]
+
+
+async def test_what_breaks_three_times_has_failed(room: Room) -> None:
+    store = await room.store()
+    file, other = await room.add(store, "a.txt", LONG), await room.add(store, "b.txt", "Herons.")
+    room.runner.break_in = [RuntimeError("killed")] * 3
+    async with room.working():
+        found = await room.ended(file, other)
+    assert found[0] == ("failed", "server_error", 0, 3)
+    assert numbers(room.postgres, file) == []
+    assert found[1][0] == "completed"
+
+
+async def test_a_place_of_files_that_is_away_is_no_fault_of_a_file(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.control.ingest_group.AWAY_DELAY_S", 0.0)
+    file = await room.add(await room.store(), "a.txt", LONG)
+    room.runner.break_in = [AWAY] * 5
+    async with room.working():
+        ((state, _, _, attempts),) = await room.ended(file)
+    assert (state, attempts) == ("completed", 1)
+    assert len(room.runner.groups) == 6
+    assert room.whole(file)
+
+
+async def test_a_model_that_is_gone_or_cannot_be_loaded_is_told(room: Room) -> None:
+    gone = await room.add(await room.store("gone"), "a.txt", "Herons.")
+    async with room.working():
+        await room.ended(gone)
+        room.runner.break_in = [ConfigurationError("no such folder")]
+        broken = await room.add(await room.store(), "b.txt", LONG)
+        await room.ended(broken)
+    told = dict(query(room.postgres, "SELECT file_id, error_message FROM vector_store_files"))
+    assert "manta models add" in told[gone]
+    assert "cannot be loaded" in told[broken]
+    assert "folder" not in told[broken]
+    assert numbers(room.postgres, broken) == []
+
+
+async def test_a_destroyed_key_fails_its_files_only(room: Room) -> None:
+    lost = await room.add(await room.store(), "a.txt", "Herons.")
+    query(room.postgres, "UPDATE files SET data_key_id = 'dk_gone' WHERE id = %s", lost)
+    good = await room.add(await room.store(), "b.txt", "Rays.")
+    async with room.working():
+        found = await room.ended(lost, good)
+    assert [state[:2] for state in found] == [("failed", "server_error"), ("completed", None)]
+
+
+async def test_a_new_control_takes_over_what_a_dead_one_had(room: Room) -> None:
+    file = await room.add(await room.store(), "a.txt", LONG)
+    async with room.working(lease_s=3600):
+        await room.written(file)
+        room.runner.go_on.clear()
+        async with room.working():
+            async with asyncio.timeout(10):
+                while len(room.runner.groups) < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            room.runner.go_on.set()
+            await room.ended(file)
+    assert room.whole(file)
+    ((epoch,),) = query(room.postgres, "SELECT epoch FROM vector_store_files")
+    assert epoch == 2
+
+
+async def test_a_lease_runs_out_where_nobody_renews_it(room: Room) -> None:
+    file = await room.add(await room.store(), "a.txt", "Herons.")
+    query(room.postgres, "UPDATE vector_store_files SET epoch = 1, attempts = 1, leased_until = now() + '1 second'")
+    async with room.working():
+        await room.ended(file)
+    assert room.whole(file)
+
+
+async def test_leases_are_renewed_as_long_as_the_work_lasts(room: Room) -> None:
+    file = await room.add(await room.store(), "a.txt", LONG)
+    async with room.working(lease_s=0.6):
+        await room.written(file)
+        room.runner.go_on.clear()
+        await asyncio.sleep(1.5)
+        assert query(room.postgres, "SELECT epoch, leased_until > now() FROM vector_store_files") == [(1, True)]
+        room.runner.go_on.set()
+        await room.ended(file)
+    assert room.whole(file)
+
+
+@pytest.mark.parametrize(
+    "end", ["UPDATE vector_store_files SET status = 'cancelled' WHERE file_id = %s", "DELETE FROM files WHERE id = %s"]
+)
+async def test_a_file_that_nobody_wants_any_more_ends_the_work(room: Room, end: str) -> None:
+    store = await room.store()
+    file, next_one = await room.add(store, "a.txt", LONG), await room.add(store, "b.txt", "Herons.")
+    async with room.working():
+        await room.written(file)
+        query(room.postgres, end, file)
+        ((state, _, _, attempts),) = await room.ended(next_one)
+    assert (state, attempts) == ("completed", 1)
+    assert room.runner.ended[0] is False
+    assert numbers(room.postgres, file) == []
+
+
+async def test_work_is_cancelled_where_nobody_wants_any_of_it(room: Room) -> None:
+    file = await room.add(await room.store(), "a.txt", LONG)
+    async with room.working(lease_s=0.3):
+        await room.written(file)
+        room.runner.go_on.clear()
+        query(room.postgres, "UPDATE vector_store_files SET status = 'cancelled'")
+        await asyncio.sleep(0.5)
+        room.runner.go_on.set()
+        async with asyncio.timeout(10):
+            while numbers(room.postgres, file):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    assert standing(room.postgres, file)[0] == "cancelled"
+
+
+async def test_a_restart_of_the_database_loses_and_doubles_nothing(room: Room) -> None:
+    file = await room.add(await room.store(), "a.txt", LONG)
+    async with room.working():
+        await room.written(file)
+        room.postgres.stop()
+        await asyncio.sleep(0.5)
+        bring_back(room.postgres)
+        ((state, _, _, attempts),) = await room.ended(file)
+    assert (state, attempts) == ("completed", 1)
+    assert room.whole(file)
+
+
+async def test_closing_gives_back_at_once_and_counts_no_try(room: Room) -> None:
+    file = await room.add(await room.store(), "a.txt", LONG)
+    async with room.working():
+        await room.written(file)
+    state, _, _, attempts = standing(room.postgres, file)
+    assert (state, attempts) == ("in_progress", 0)
+    assert query(room.postgres, "SELECT count(*) FROM vector_store_files WHERE leased_until > now()") == [(0,)]
+    async with room.working():
+        await room.ended(file)
+    assert room.whole(file)
+
+
+async def test_groups_run_side_by_side(room: Room) -> None:
+    files = [await room.add(await room.store(), f"{name}.txt", LONG) for name in "ab"]
+    query(room.postgres, "UPDATE vector_store_files SET attempts = 1")
+    room.runner.go_on.clear()
+    async with room.working(workers=2):
+        async with asyncio.timeout(10):
+            while len(room.runner.groups) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        room.runner.go_on.set()
+        await room.ended(*files)
+    assert all(room.whole(file) for file in files)
+
+
+async def test_workers_rest_when_there_is_nothing_to_do(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.control.ingesting.REST_S", 0.1)
+    async with room.working():
+        async with asyncio.timeout(10):
+            while not room.runner.rested:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+
+def test_holds_are_values() -> None:
+    assert Hold("a", "b", 1) == Hold("a", "b", 1)
