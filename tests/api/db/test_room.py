@@ -24,7 +24,7 @@ def small() -> Iterator[EmbeddedPostgres]:
     with (
         open_folder() as root,
         held_layout(root / "data") as layout,
-        EmbeddedPostgres(layout, max_connections=30) as server,
+        EmbeddedPostgres(layout, max_connections=40) as server,
     ):
         server.wait_ready()
         yield server
@@ -32,9 +32,9 @@ def small() -> Iterator[EmbeddedPostgres]:
 
 def test_a_server_that_is_too_small_is_refused_with_both_numbers(small: EmbeddedPostgres) -> None:
     found = room.room(small.urls.app_url)
-    assert found == 27  # three are kept for the superuser
+    assert found == 37  # three are kept for the superuser
     room.check(small.urls.app_url, found)
-    with pytest.raises(ConfigurationError, match=r"takes up to 28 connections and PostgreSQL allows 27.*38"):
+    with pytest.raises(ConfigurationError, match=r"takes up to 38 connections and PostgreSQL allows 37.*48"):
         room.check(small.urls.app_url, found + 1)
 
 
@@ -61,11 +61,11 @@ def test_doctor_tells_each_server_of_the_operators(small: EmbeddedPostgres) -> N
     assert list(database.check(load(environ={}, env_file=None))) == []
     told = list(database.check(load(environ=few, env_file=None)))
     assert [(each.status, each.message) for each in told] == [
-        ("ok", "the server of DATABASE_URL allows 27 connections; Manta takes up to 23"),
-        ("ok", "the server of DATABASE_READ_URL allows 27 connections; Manta takes up to 4"),
+        ("ok", "the server of DATABASE_URL allows 37 connections; Manta takes up to 31"),
+        ("ok", "the server of DATABASE_READ_URL allows 37 connections; Manta takes up to 4"),
     ]
     told = list(database.check(load(environ=few | many, env_file=None)))
     assert [each.status for each in told] == ["fail", "ok"]
-    assert "DATABASE_URL allows 27 connections and Manta takes up to 78" in told[0].message
+    assert "DATABASE_URL allows 37 connections and Manta takes up to 86" in told[0].message
     away = few | {"DATABASE_READ_URL": "postgresql://127.0.0.1:1/manta"}
     assert "DATABASE_READ_URL cannot be reached" in list(database.check(load(environ=away, env_file=None)))[1].message
