@@ -29,6 +29,9 @@ from api.routes import (
     teams,
     two_factor,
     users,
+    vector_store_batches,
+    vector_store_files,
+    vector_stores,
 )
 from api.services import Services
 
@@ -50,6 +53,9 @@ ROUTERS = tuple(
         teams,
         conversations,
         files,
+        vector_stores,
+        vector_store_files,
+        vector_store_batches,
         privacy,
         audit,
         scim,

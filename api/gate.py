@@ -106,7 +106,7 @@ class Gate:
                 raise BadRequest("An address may not contain NUL characters.")
             if scope["method"] in WITH_BODY and upload is None:
                 context.body = await self._read(headers, receive)
-                if (context.body or scope["method"] != "DELETE") and kind_of(headers) in JSON_TYPES:
+                if context.body and kind_of(headers) in JSON_TYPES:  # SDKs name the type of a body that they leave out
                     context.json = await self._parsed(context.body)
         except MantaError as error:
             await response_of(error, context.request_id, context.path)(scope, receive, send_named)

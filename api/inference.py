@@ -241,17 +241,19 @@ class _StreamClient:
         self._stream.begin(identity_headers(self._context), STREAM_HEAD)
 
 
-class _Collector:
-    """`serving.exchange.Client` in memory."""
+class Collector:
+    """`serving.exchange.Client` in memory: `parts` are the answer's bytes."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.content_type = "application/json"
 
     def begin(self, content_type: str) -> None:
+        """See `serving.exchange.Client`."""
         self.content_type = content_type
 
     def write(self, chunk: bytes) -> None:
+        """See `serving.exchange.Client`."""
         self.parts.append(chunk)
 
 
@@ -275,7 +277,7 @@ async def kept(spending: Spending | None) -> AsyncIterator[Spent]:
 
 async def whole_answer(asked: Asked, scope: MutableMapping[str, Any], spending: Spending | None) -> Response:
     """The complete answer as one response; a client that leaves stops the work on it."""
-    collector = _Collector()
+    collector = Collector()
     async with kept(spending) as spent:
         with asked.watching(scope):
             answer = await asked.send(spending.recording(collector) if spending else collector)

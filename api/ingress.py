@@ -26,6 +26,8 @@ from api.files.blobs import Blobs
 from api.files.library import Library
 from api.files.place import file_target
 from api.http import Connection
+from api.knowledge.store_files import StoreFiles
+from api.knowledge.stores import Stores
 from api.outbox import Outbox
 from api.port import BACKLOG, HandedPort, bind
 from api.readiness import Readiness
@@ -125,6 +127,7 @@ async def build_services(cluster: Cluster) -> Services:
     gateway = Gateway(cluster)
     directory = Directory(database, gateway.forget)
     await directory.refresh()
+    stores = Stores(vault)
     folder = cluster.data_dir / "usage"
     folder.mkdir(exist_ok=True)
     outbox = Outbox(folder, database)
@@ -138,6 +141,8 @@ async def build_services(cluster: Cluster) -> Services:
         vault=vault,
         conversations=Conversations(vault),
         library=Library(database, vault, Blobs(file_target(cluster)), cluster.configuration.files),
+        stores=stores,
+        store_files=StoreFiles(stores),
         readiness=Readiness(
             database,
             cluster.redis_url.get_secret_value(),

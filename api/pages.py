@@ -12,14 +12,18 @@ After = Annotated[str | None, Query(min_length=1, max_length=128)]
 
 def page(rows: list[dict[str, Any]], limit: int) -> Response:
     """A page of at most `limit`; `rows` has one more when there is another page."""
-    data = rows[:limit]
+    return part(rows[:limit], more=len(rows) > limit)
+
+
+def part(data: list[dict[str, Any]], *, more: bool) -> Response:
+    """A page, and whether there is another one."""
     return json_answer(
         {
             "object": "list",
             "data": data,
             "first_id": data[0]["id"] if data else None,
             "last_id": data[-1]["id"] if data else None,
-            "has_more": len(rows) > limit,
+            "has_more": more,
         }
     )
 

@@ -21,6 +21,8 @@ class Permission(StrEnum):
     CONVERSATIONS_WRITE = "conversations:write"
     FILES_READ = "files:read"
     FILES_WRITE = "files:write"
+    KNOWLEDGE_READ = "knowledge:read"
+    KNOWLEDGE_WRITE = "knowledge:write"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
     ROLES_WRITE = "roles:write"

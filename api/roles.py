@@ -19,11 +19,19 @@ BUILT_IN: dict[str, frozenset[str]] = {
             Permission.CONVERSATIONS_WRITE,
             Permission.FILES_READ,
             Permission.FILES_WRITE,
+            Permission.KNOWLEDGE_READ,
+            Permission.KNOWLEDGE_WRITE,
             Permission.TEAMS_READ,
         }
     ),
     VIEWER: frozenset(
-        {Permission.MODELS_READ, Permission.CONVERSATIONS_READ, Permission.FILES_READ, Permission.TEAMS_READ}
+        {
+            Permission.MODELS_READ,
+            Permission.CONVERSATIONS_READ,
+            Permission.FILES_READ,
+            Permission.KNOWLEDGE_READ,
+            Permission.TEAMS_READ,
+        }
     ),
 }
 """Strongest first. Only an owner makes owners."""

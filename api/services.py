@@ -23,6 +23,8 @@ from api.identity.tokens import AccessTokens
 from api.identity.two_factor.ceremonies import Passkeys
 from api.identity.two_factor.codes import Codes
 from api.identity.two_factor.enrolment import Enrolment
+from api.knowledge.store_files import StoreFiles
+from api.knowledge.stores import Stores
 from api.origins import Origins
 from api.outbox import Outbox
 from api.readiness import Readiness
@@ -55,6 +57,8 @@ class Services:
     vault: Vault
     conversations: Conversations
     library: Library
+    stores: Stores
+    store_files: StoreFiles
     readiness: Readiness
 
 

@@ -8,6 +8,7 @@ from api.db.session import JOBS_ROLE, Database
 from api.files.blobs import Blobs
 from api.files.place import file_target
 from api.files.tidying import tidy
+from api.knowledge import tidying as knowledge
 from api.privacy import retention
 from api.privacy.erase import erase_all
 from configs.cluster import Cluster
@@ -40,6 +41,7 @@ class Jobs:
         if time.monotonic() - self._kept_at >= HOUR_S:
             removed = await retention.run(self._database, self._retention)
             removed["files"], removed["blobs"] = await tidy(self._database, self._blobs)
+            removed["vector_stores"], removed["removals"] = await knowledge.tidy(self._database)
             self._kept_at = time.monotonic()
             log.info("retention removed %s", removed)
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.privacy import BATCH
-from api.db.tables import File
+from api.db.tables import File, VectorStore, VectorStoreFile
 
 LOCK = text("select pg_advisory_xact_lock(hashtextextended('manta files ' || :organization_id, 0))")
 
@@ -62,6 +62,11 @@ async def get(session: AsyncSession, file_id: str) -> File | None:
     return (await session.scalars(select(File).where(File.id == file_id, _living()))).one_or_none()
 
 
+async def living(session: AsyncSession, file_ids: Sequence[str]) -> set[str]:
+    """Which of these are there, for this unit of work."""
+    return set(await session.scalars(select(File.id).where(File.id.in_(file_ids), _living())))
+
+
 async def same(session: AsyncSession, organization_id: str, data_key_id: str, digest: bytes) -> str | None:
     """The blob of a living file of the same owner with the same content."""
     same_content = (File.organization_id == organization_id, File.digest == digest, File.data_key_id == data_key_id)
@@ -79,6 +84,7 @@ async def stored(session: AsyncSession, organization_id: str, user_id: str | Non
 
 async def remove(session: AsyncSession, file_id: str) -> str | None:
     """Remove one; its blob when no other file needs it. The caller holds the lock."""
+    await _hold(session, [file_id])
     blob = (await session.scalars(delete(File).where(File.id == file_id).returning(File.blob))).one_or_none()
     if blob is None or await session.scalar(select(File.id).where(File.blob == blob).limit(1)) is not None:
         return None
@@ -87,20 +93,35 @@ async def remove(session: AsyncSession, file_id: str) -> str | None:
 
 async def remove_of_user(session: AsyncSession, user_id: str) -> list[str]:
     """Remove one batch of a person's files everywhere; their blobs."""
-    batch = select(File.id).where(File.user_id == user_id).limit(BATCH).scalar_subquery()
-    return list(await session.scalars(delete(File).where(File.id.in_(batch)).returning(File.blob)))
+    return await _remove_some(session, File.user_id == user_id)
 
 
 async def remove_of_organization(session: AsyncSession, organization_id: str) -> list[str]:
     """Remove one batch of an organization's files; their blobs."""
-    batch = select(File.id).where(File.organization_id == organization_id).limit(BATCH).scalar_subquery()
-    return list(await session.scalars(delete(File).where(File.id.in_(batch)).returning(File.blob)))
+    return await _remove_some(session, File.organization_id == organization_id)
 
 
 async def remove_expired(session: AsyncSession, before: datetime) -> int:
     """Remove one batch of files whose time was over before that; how many."""
-    batch = select(File.id).where(File.expires_at <= before).limit(BATCH).scalar_subquery()
-    return len(list(await session.scalars(delete(File).where(File.id.in_(batch)).returning(File.id))))
+    return len(await _remove_some(session, File.expires_at <= before))
+
+
+async def _hold(session: AsyncSession, file_ids: Sequence[str]) -> None:
+    """Have the places of these files in vector stores to oneself until the unit of work ends.
+
+    They go with the files, and change the stores. All who change stores take rows in this order (`api.db.ingest`).
+    """
+    store_id, here = VectorStoreFile.vector_store_id, VectorStoreFile.file_id.in_(file_ids)
+    rows = select(store_id).where(here).order_by(store_id, VectorStoreFile.file_id).with_for_update()
+    stores = set(await session.scalars(rows))
+    query = select(VectorStore.id).where(VectorStore.id.in_(stores)).order_by(VectorStore.id)
+    await session.execute(query.with_for_update())
+
+
+async def _remove_some(session: AsyncSession, which: ColumnElement[bool]) -> list[str]:
+    batch = list(await session.scalars(select(File.id).where(which).limit(BATCH)))
+    await _hold(session, batch)
+    return list(await session.scalars(delete(File).where(File.id.in_(batch)).returning(File.blob)))
 
 
 async def known(session: AsyncSession, blobs: Sequence[str]) -> set[str]:

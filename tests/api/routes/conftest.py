@@ -5,6 +5,8 @@ import pytest
 
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.application import Application, application
+from tests.fixtures.indexed import MINILM
+from tests.fixtures.placed import placed
 
 _numbers = itertools.count()
 
@@ -12,6 +14,13 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 async def app(postgres: EmbeddedPostgres) -> AsyncIterator[Application]:
     async with application(postgres) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+async def knowing(postgres: EmbeddedPostgres) -> AsyncIterator[Application]:
+    """With an embedding model."""
+    async with application(postgres) as made, placed(made.services, MINILM):
         yield made
 
 

@@ -14,11 +14,13 @@ from api.cookies import NAME
 from api.policy import GuardedRoute
 from api.principal import OF_THE_INSTALLATION, Permission, Principal
 from api.roles import BUILT_IN
+from api.scope import Scope
 from configs.postgres import EmbeddedPostgres
 from tests.api.routes.policies import LOCAL, PUBLIC, TABLE
 from tests.fixtures.application import PASSWORD, Application, Person, application
 from tests.fixtures.database import query
 from tests.fixtures.factors import PasskeyHolder
+from tests.fixtures.shelves import Shelf
 
 ENDS = {"POST /api/auth/logout", "DELETE /api/auth/sessions"}
 """Each of these ends the session that asks: they run on one of their own."""
@@ -32,6 +34,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /api/conversations/{conversation_id}": {"version": 1},
     "POST /api/conversations/{conversation_id}/messages": {"role": "user", "content": "x"},
     "PATCH /api/conversations/{conversation_id}/messages/{message_id}": {"version": 1},
+    "POST /v1/vector_stores/{vector_store_id}/files": {"file_id": "x"},
+    "POST /v1/vector_stores/{vector_store_id}/files/{file_id}": {"attributes": {}},
+    "POST /v1/vector_stores/{vector_store_id}/file_batches": {"file_ids": ["x"]},
     "PUT /scim/v2/Users/{user_id}": {
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
         "userName": "foreign@example.com",
@@ -52,7 +57,7 @@ BODIES: dict[str, dict[str, Any]] = {
 """What a foreign id gets as far as the id with; other bodies are refused before."""
 IDS = (
     "key_id", "session_id", "passkey_id", "user_id", "invitation_id", "team_id", "project_id", "conversation_id",
-    "message_id", "file_id",
+    "message_id", "file_id", "vector_store_id", "batch_id",
 )  # fmt: skip
 
 
@@ -127,12 +132,16 @@ async def foreign_ids(app: Application) -> dict[str, str]:
     """One of everything, of an organization that nobody else belongs to."""
     owner = await app.register("matrix-foreign", "owner", "org_foreign")
 
-    async def made(path: str, body: dict[str, Any]) -> str:
+    async def made(path: str, body: dict[str, Any], status: int = 201) -> str:
         answer = await owner.http.post(path, json=body, headers=owner.headers)
-        assert answer.status_code == 201, answer.text
+        assert answer.status_code == status, answer.text
         return str(answer.json()["id"])
 
     conversation = await made("/api/conversations", {})
+    file_id = await a_file(owner)
+    store = Shelf(app.services.database, app.services.database, app.services.vault, Scope("org_foreign", owner.id))
+    await store.make()
+    await made(f"/v1/vector_stores/{store.id}/files", {"file_id": file_id}, 200)
     sessions = (await owner.http.get("/api/auth/sessions", headers=owner.headers)).json()["data"]
     return {
         "key_id": await made("/api/keys", {"name": "k"}),
@@ -143,7 +152,9 @@ async def foreign_ids(app: Application) -> dict[str, str]:
         "team_id": await made("/api/teams", {"name": "t"}),
         "project_id": await made("/api/projects", {"name": "p"}),
         "conversation_id": conversation,
-        "file_id": await a_file(owner),
+        "file_id": file_id,
+        "vector_store_id": store.id,
+        "batch_id": await made(f"/v1/vector_stores/{store.id}/file_batches", {"file_ids": [file_id]}, 200),
         "message_id": await made(f"/api/conversations/{conversation}/messages", {"role": "user", "content": "x"}),
     }
 
@@ -214,7 +225,8 @@ async def test_nothing_foreign_was_changed(own_app: Application) -> None:
         for (value,) in query(own_app.postgres, f"SELECT {column} FROM {table} WHERE organization_id = 'org_foreign'"):
             assert value != "x"
     counted = "SELECT count(*) FROM {} WHERE organization_id = 'org_foreign'"
-    for table in ("teams", "projects", "conversations", "messages", "invitations", "api_keys", "memberships"):
+    for table in ("teams", "projects", "conversations", "messages", "invitations", "api_keys", "memberships",
+                  "vector_stores", "vector_store_files", "vector_store_file_batches"):  # fmt: skip
         assert query(own_app.postgres, counted.format(table))[0][0] >= 1, table
 
 

@@ -45,11 +45,20 @@ WITHOUT = {
     "POST /scim/v2/Users/.search": READS,
     "POST /scim/v2/Groups/.search": READS,
     "POST /tokenize": READS,
+    "POST /v1/vector_stores/{vector_store_id}": SAME,
+    "POST /v1/vector_stores/{vector_store_id}/files/{file_id}": SAME,
+    "POST /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel": SAME,
 }
 ON_A_STACK = {"POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings", "POST /v1/rerank"}
 """They spend, and need a model: tests/stack/test_openai.py sends one twice."""
 AS_A_FORM = {"POST /v1/files"}
 """tests/api/routes/test_files.py sends one twice."""
+WITH_A_MODEL = {
+    "POST /v1/vector_stores",
+    "POST /v1/vector_stores/{vector_store_id}/files",
+    "POST /v1/vector_stores/{vector_store_id}/file_batches",
+}
+"""tests/api/routes/test_vector_stores.py sends them twice."""
 TWICE = {
     "POST /api/models",
     "POST /api/keys",
@@ -68,7 +77,7 @@ TWICE = {
 
 def test_every_post_is_in_one_of_the_lists() -> None:
     posts = {name for name in TABLE if name.startswith("POST ")}
-    lists = (set(WITHOUT), ON_A_STACK, TWICE, AS_A_FORM)
+    lists = (set(WITHOUT), ON_A_STACK, TWICE, AS_A_FORM, WITH_A_MODEL)
     assert set.union(*lists) == posts
     for one, other in itertools.combinations(lists, 2):
         assert not one & other

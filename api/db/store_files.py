@@ -1,0 +1,173 @@
+"""Queries on the files in vector stores and on their batches. What is sealed passes as the bytes it is.
+
+As in `api.db.ingest`, whoever writes has the files' rows, by id, before the store's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.db.ingest import CHANNEL, WAITING
+from api.db.notifications import notify
+from api.db.tables import Chunk, VectorStoreFile, VectorStoreFileBatch
+from api.db.windows import Window, through
+
+GIVEN = (
+    " unnest(CAST(:file_ids AS text[]), CAST(:attributes AS bytea[]), CAST(:max_tokens AS int[]),"
+    " CAST(:overlap_tokens AS int[])) AS given (file_id, attributes, max_tokens, overlap_tokens)"
+)
+HERE = " WHERE f.vector_store_id = :store_id AND f.file_id = given.file_id"
+ADD = text(
+    "INSERT INTO vector_store_files (vector_store_id, file_id, organization_id, user_id, batch_id, attributes,"  # noqa: S608
+    " max_tokens, overlap_tokens) SELECT :store_id, given.file_id, :organization_id, :user_id, :batch_id,"
+    f" given.attributes, given.max_tokens, given.overlap_tokens FROM {GIVEN} ON CONFLICT DO NOTHING"
+)
+AGAIN = text(
+    "UPDATE vector_store_files AS f SET status = 'in_progress', error_code = NULL, error_message = NULL,"  # noqa: S608
+    " max_tokens = given.max_tokens, overlap_tokens = given.overlap_tokens, epoch = f.epoch + 1, attempts = 0,"
+    f" leased_until = NULL FROM {GIVEN} {HERE}"
+)
+DESCRIBE = text(
+    f"UPDATE vector_store_files AS f SET attributes = given.attributes, described_seq = :seq FROM {GIVEN} {HERE}"  # noqa: S608
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A file as it is to be in a store; the attributes are sealed."""
+
+    file_id: str
+    attributes: bytes
+    max_tokens: int
+    overlap_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """The store that files are added to, its owner, and the batch they come in."""
+
+    store_id: str
+    organization_id: str
+    user_id: str | None
+    batch_id: str | None = None
+
+
+async def held(session: AsyncSession, store_id: str, file_ids: Sequence[str]) -> list[VectorStoreFile]:
+    """Which of these the store has, as they are now; nobody else changes them until the unit of work ends."""
+    query = select(VectorStoreFile).where(
+        VectorStoreFile.vector_store_id == store_id, VectorStoreFile.file_id.in_(file_ids)
+    )
+    query = query.order_by(VectorStoreFile.file_id).with_for_update().execution_options(populate_existing=True)
+    return list(await session.scalars(query))
+
+
+async def add(session: AsyncSession, whose: Whose, given: Sequence[Given]) -> bool:
+    """New files, to be indexed; False where one of them was deleted meanwhile: then nothing can be kept."""
+    values = {
+        "store_id": whose.store_id,
+        "organization_id": whose.organization_id,
+        "user_id": whose.user_id,
+        "batch_id": whose.batch_id,
+    }
+    try:
+        await session.execute(ADD, values | _arrays(given))
+    except IntegrityError:
+        return False
+    return True
+
+
+async def again(session: AsyncSession, store_id: str, given: Sequence[Given]) -> None:
+    """Have files indexed anew; who works on them now is too late."""
+    await session.execute(AGAIN, {"store_id": store_id} | _arrays(given))
+    await notify(session, CHANNEL)
+
+
+async def describe(session: AsyncSession, store_id: str, seq: int, given: Sequence[Given]) -> None:
+    """Other attributes, as the change `seq` of the store."""
+    await session.execute(DESCRIBE, {"store_id": store_id, "seq": seq} | _arrays(given))
+
+
+async def adopt(session: AsyncSession, store_id: str, file_ids: Sequence[str], batch_id: str) -> None:
+    """Files that are there already belong to a new batch."""
+    query = update(VectorStoreFile).where(
+        VectorStoreFile.vector_store_id == store_id, VectorStoreFile.file_id.in_(file_ids)
+    )
+    await session.execute(query.values(batch_id=batch_id))
+
+
+async def get(session: AsyncSession, store_id: str, file_id: str) -> VectorStoreFile | None:
+    """One, as it is now."""
+    return await session.get(VectorStoreFile, (store_id, file_id), populate_existing=True)
+
+
+async def page(
+    session: AsyncSession, store_id: str, window: Window, *, status: str | None = None, batch_id: str | None = None
+) -> tuple[list[VectorStoreFile], bool]:
+    """Files of a store by the time they were added, and whether there are more."""
+    here = VectorStoreFile.vector_store_id == store_id
+    query = select(VectorStoreFile).where(here)
+    if status is not None:
+        query = query.where(VectorStoreFile.status == status)
+    if batch_id is not None:
+        query = query.where(VectorStoreFile.batch_id == batch_id)
+    at = select(VectorStoreFile.created_at, VectorStoreFile.file_id).where(here)
+    columns = (VectorStoreFile.created_at, VectorStoreFile.file_id)
+    return await through(
+        session, query, columns, lambda id_: at.where(VectorStoreFile.file_id == id_).scalar_subquery(), window
+    )
+
+
+async def remove(session: AsyncSession, store_id: str, file_id: str) -> bool:
+    """Take a file out, with its chunks; False where it is not in."""
+    query = delete(VectorStoreFile).where(
+        VectorStoreFile.vector_store_id == store_id, VectorStoreFile.file_id == file_id
+    )
+    return (await session.scalars(query.returning(VectorStoreFile.file_id))).one_or_none() is not None
+
+
+async def contents(
+    session: AsyncSession, store_id: str, file_id: str, after: int, limit: int
+) -> list[tuple[int, bytes]]:
+    """Number and content of chunks of a file behind `after`, in order."""
+    query = select(Chunk.number, Chunk.content).where(
+        Chunk.vector_store_id == store_id, Chunk.file_id == file_id, Chunk.number > after
+    )
+    rows = await session.execute(query.order_by(Chunk.number).limit(limit))
+    return [(row.number, row.content) for row in rows]
+
+
+async def add_batch(session: AsyncSession, row: VectorStoreFileBatch) -> None:
+    """A new batch."""
+    session.add(row)
+    await session.flush()
+    await session.refresh(row)
+
+
+async def batch(session: AsyncSession, store_id: str, batch_id: str) -> VectorStoreFileBatch | None:
+    """A batch of a store."""
+    query = select(VectorStoreFileBatch).where(
+        VectorStoreFileBatch.id == batch_id, VectorStoreFileBatch.vector_store_id == store_id
+    )
+    return (await session.scalars(query)).one_or_none()
+
+
+async def cancel(session: AsyncSession, row: VectorStoreFileBatch) -> None:
+    """Leave out what is not indexed yet. Who works on it now is too late, and clears it away (`api.db.ingest`)."""
+    waiting = (VectorStoreFile.batch_id == row.id, VectorStoreFile.status == WAITING)
+    held = select(VectorStoreFile.file_id).where(*waiting).order_by(VectorStoreFile.file_id).with_for_update()
+    await session.execute(held)
+    await session.execute(update(VectorStoreFile).where(*waiting).values(status="cancelled"))
+    row.cancelled = True
+    await session.flush()
+
+
+def _arrays(given: Sequence[Given]) -> dict[str, list[object]]:
+    return {
+        "file_ids": [each.file_id for each in given],
+        "attributes": [each.attributes for each in given],
+        "max_tokens": [each.max_tokens for each in given],
+        "overlap_tokens": [each.overlap_tokens for each in given],
+    }

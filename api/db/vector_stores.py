@@ -1,0 +1,117 @@
+"""Queries on vector stores. What is sealed passes as the bytes it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, SQLColumnExpression, delete, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.db.tables import VectorStore, VectorStoreFile
+from api.db.windows import Window, through
+
+TOUCH = text(
+    "UPDATE vector_stores SET last_active_at = now() WHERE id IN"
+    " (SELECT id FROM vector_stores WHERE id = ANY(:store_ids) AND last_active_at < now() - interval '1 minute'"
+    " FOR UPDATE SKIP LOCKED)"
+)
+
+
+@dataclass(slots=True)
+class Counts:
+    """Files by status, and the bytes that their chunks take."""
+
+    in_progress: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    usage_bytes: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.in_progress + self.completed + self.failed + self.cancelled
+
+
+async def add(session: AsyncSession, row: VectorStore) -> None:
+    """A new one."""
+    session.add(row)
+    await session.flush()
+    await session.refresh(row)
+
+
+async def page(
+    session: AsyncSession, organization_id: str, user_id: str | None, window: Window
+) -> tuple[list[VectorStore], bool]:
+    """An owner's stores by the time they were made, and whether there are more."""
+    query = select(VectorStore).where(
+        VectorStore.organization_id == organization_id, VectorStore.user_id.is_not_distinct_from(user_id)
+    )
+    at = select(VectorStore.created_at, VectorStore.id)
+    columns = (VectorStore.created_at, VectorStore.id)
+    return await through(session, query, columns, lambda id_: at.where(VectorStore.id == id_).scalar_subquery(), window)
+
+
+async def all_of(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, VectorStore]:
+    """Those that are there and that this unit of work may see, by id, as they are now."""
+    query = select(VectorStore).where(VectorStore.id.in_(store_ids)).execution_options(populate_existing=True)
+    return {row.id: row for row in await session.scalars(query)}
+
+
+async def change(session: AsyncSession, store_id: str, **values: object) -> VectorStore:
+    """Set columns; the row as it is then."""
+    query = update(VectorStore).where(VectorStore.id == store_id).values(**values).returning(VectorStore)
+    return (await session.scalars(query.execution_options(populate_existing=True))).one()
+
+
+async def touch(session: AsyncSession, store_ids: Sequence[str]) -> None:
+    """Stores were used: once a minute it is noted. One that is just being changed is left for the next time."""
+    await session.execute(TOUCH, {"store_ids": list(store_ids)})
+
+
+async def remove(session: AsyncSession, store_id: str) -> None:
+    """Remove one with what it holds."""
+    await session.execute(delete(VectorStore).where(VectorStore.id == store_id))
+
+
+async def remove_files(session: AsyncSession, store_id: str, limit: int) -> int:
+    """Take some files out of a store, with their chunks; how many."""
+    here = VectorStoreFile.vector_store_id == store_id
+    some = select(VectorStoreFile.file_id).where(here).order_by(VectorStoreFile.file_id).limit(limit)
+    file_ids = list(await session.scalars(some.with_for_update()))
+    await session.execute(delete(VectorStoreFile).where(here, VectorStoreFile.file_id.in_(file_ids)))
+    return len(file_ids)
+
+
+async def counts(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, Counts]:
+    """The files of each store."""
+    return await _counted(session, VectorStoreFile.vector_store_id, store_ids)
+
+
+async def counts_of_batch(session: AsyncSession, batch_id: str) -> Counts:
+    """The files of a batch that no later one took over."""
+    found = await _counted(session, VectorStoreFile.batch_id, [batch_id])
+    return found[batch_id]
+
+
+async def expired(session: AsyncSession, limit: int) -> list[str]:
+    """Stores whose time is over."""
+    query = select(VectorStore.id).where(VectorStore.expires_after_days.is_not(None), end() <= func.now())
+    return list(await session.scalars(query.limit(limit)))
+
+
+def end() -> ColumnElement[datetime]:
+    """When a store's time is over."""
+    return VectorStore.last_active_at + func.make_interval(0, 0, 0, VectorStore.expires_after_days)
+
+
+async def _counted(session: AsyncSession, of: SQLColumnExpression[Any], ids: Sequence[str]) -> dict[str, Counts]:
+    query = select(of, VectorStoreFile.status, func.count(), func.sum(VectorStoreFile.usage_bytes))
+    found = {each: Counts() for each in ids}
+    for id_, status, number, size in await session.execute(
+        query.where(of.in_(ids)).group_by(of, VectorStoreFile.status)
+    ):
+        setattr(found[id_], status, number)
+        found[id_].usage_bytes += int(size)
+    return found

@@ -1,0 +1,173 @@
+"""Vector stores: made, found, changed, told and removed. Their names and metadata are sealed with the owner's key.
+
+A store belongs to the person who made it, or to the organization whose key did.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from api.db import vector_stores as queries
+from api.db.session import Database, Unit
+from api.db.tables import VectorStore
+from api.db.vector_stores import Counts
+from api.ids import new_id
+from api.scope import Scope
+from api.vault.keys import DataKey, owner_of_caller
+from api.vault.vault import Vault
+from configs.errors import BadRequest, NotFound, Unreadable
+from configs.seal import open_sealed, seal
+from retrieval.feed import about_place
+
+log = logging.getLogger(__name__)
+
+NO_STORE = "There is no such vector store."
+PARAM = "vector_store_id"
+REMOVED_AT_ONCE = 2000
+"""Files that leave a store in one unit of work: a large store goes in steps."""
+NOTHING: dict[str, Any] = {"name": "", "description": None, "metadata": {}}
+
+
+class Stores:
+    """What routes and jobs call, mostly inside their unit of work."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    async def create(
+        self, unit: Unit, scope: Scope, about: Mapping[str, Any], model: tuple[str, int], days: int | None
+    ) -> VectorStore:
+        """A new, empty one. `about` is its name, description and metadata, `model` what embeds and its dimensions."""
+        key = await self._vault.key_for(unit, owner_of_caller(scope))
+        store_id = new_id("vs")
+        row = VectorStore(
+            id=store_id,
+            organization_id=scope.organization_id,
+            user_id=scope.user_id or None,
+            data_key_id=key.id,
+            about=_sealed(key, store_id, scope.organization_id, {**NOTHING, **about}),
+            embedding_model=model[0],
+            dimensions=model[1],
+            expires_after_days=days,
+        )
+        await queries.add(unit, row)
+        return row
+
+    async def found(self, unit: Unit, store_id: str, *, living: bool = False) -> VectorStore:
+        """A store of the caller; with `living` one that can be searched and changed.
+
+        Raises:
+            NotFound: there is none of that id, or it is somebody else's.
+            BadRequest: its time is over.
+        """
+        row = (await queries.all_of(unit, [store_id])).get(store_id)
+        if row is None:
+            raise NotFound(NO_STORE, param=PARAM)
+        if living and over(row):
+            raise BadRequest("This vector store has expired: make a new one.", param=PARAM)
+        return row
+
+    async def key(self, unit: Unit, row: VectorStore) -> DataKey:
+        """What seals all that the store holds.
+
+        Raises:
+            Unreadable: it was destroyed.
+        """
+        return await self._vault.key(unit, row.data_key_id)
+
+    async def change(
+        self, unit: Unit, row: VectorStore, about: Mapping[str, Any], days: Mapping[str, int | None]
+    ) -> VectorStore:
+        """Another name, description or metadata, and another `expires_after_days` where `days` has it."""
+        key = await self.key(unit, row)
+        whole = {**_opened(key, row), **about}
+        return await queries.change(unit, row.id, about=_sealed(key, row.id, row.organization_id, whole), **days)
+
+    async def told(self, unit: Unit, row: VectorStore) -> dict[str, Any]:
+        """OpenAI's vector store object.
+
+        Raises:
+            Unreadable: its key is gone, or the row was changed.
+        """
+        counts = await queries.counts(unit, [row.id])
+        return _facts(row, counts[row.id]) | _opened(await self.key(unit, row), row)
+
+    async def listed(self, unit: Unit, rows: Sequence[VectorStore]) -> list[dict[str, Any]]:
+        """Stores among others: one that does not open has no name and says so in the log."""
+        counts = await queries.counts(unit, [row.id for row in rows])
+        return [_facts(row, counts[row.id]) | await self._about(unit, row) for row in rows]
+
+    async def remove(self, database: Database, scope: Scope, store_id: str) -> None:
+        """Remove one of the caller with all that it holds, never the files themselves.
+
+        Raises:
+            NotFound: see `found`.
+        """
+        async with database.unit(scope) as unit:
+            await self.found(unit, store_id)
+        await remove(database, scope, store_id)
+
+    async def _about(self, unit: Unit, row: VectorStore) -> dict[str, Any]:
+        try:
+            return _opened(await self.key(unit, row), row)
+        except Unreadable as error:
+            log.warning("the vector store %s cannot be read: %s", row.id, error.message)
+            return dict(NOTHING)
+
+
+async def remove(database: Database, scope: Scope | None, store_id: str) -> None:
+    """Remove a store, its files' places in it first, in steps that each fit a unit of work."""
+    while True:
+        async with database.unit(scope) as unit:
+            if await queries.remove_files(unit, store_id, REMOVED_AT_ONCE) == 0:
+                await queries.remove(unit, store_id)
+                return
+
+
+def over(row: VectorStore) -> bool:
+    """Whether the store's time is over."""
+    end = _end(row)
+    return end is not None and end <= datetime.now(UTC)
+
+
+def counted(counts: Counts) -> dict[str, int]:
+    """OpenAI's `file_counts`."""
+    return {
+        "in_progress": counts.in_progress,
+        "completed": counts.completed,
+        "failed": counts.failed,
+        "cancelled": counts.cancelled,
+        "total": counts.total,
+    }
+
+
+def _end(row: VectorStore) -> datetime | None:
+    return None if row.expires_after_days is None else row.last_active_at + timedelta(days=row.expires_after_days)
+
+
+def _facts(row: VectorStore, counts: Counts) -> dict[str, Any]:
+    end, days = _end(row), row.expires_after_days
+    return {
+        "id": row.id,
+        "object": "vector_store",
+        "created_at": int(row.created_at.timestamp()),
+        "usage_bytes": counts.usage_bytes,
+        "file_counts": counted(counts),
+        "status": "expired" if over(row) else "in_progress" if counts.in_progress else "completed",
+        "expires_after": None if days is None else {"anchor": "last_active_at", "days": days},
+        "expires_at": int(end.timestamp()) if end else None,
+        "last_active_at": int(row.last_active_at.timestamp()),
+        "embedding_model": row.embedding_model,
+    }
+
+
+def _sealed(key: DataKey, store_id: str, organization_id: str, about: Mapping[str, Any]) -> bytes:
+    return seal(key.key, orjson.dumps(dict(about)), about_place(store_id, organization_id))
+
+
+def _opened(key: DataKey, row: VectorStore) -> dict[str, Any]:
+    about: dict[str, Any] = orjson.loads(open_sealed(key.key, row.about, about_place(row.id, row.organization_id)))
+    return about
