@@ -27,6 +27,7 @@ COMMANDS = {
     "secrets": "List, make and rotate the keys that encrypt content and sign tokens.",
     "import": "Move in from Open WebUI, ChatGPT or LibreChat.",
     "audit": "Check, export and vouch for the audit log.",
+    "eval": "Measure how good answers are.",
     "bench": "Measure the running stack.",
 }
 """Each command's file in this folder, and the first line of its help (tests hold the two together)."""
