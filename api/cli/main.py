@@ -20,6 +20,7 @@ COMMANDS = {
     "models": "List, add, remove and download models.",
     "keys": "Create, list and revoke API keys.",
     "chat": "Chat with a model in the terminal.",
+    "ingest": "Have folders, files and pages indexed in a vector store.",
     "logs": "Show the logs of a part.",
     "profile": "Tell where one request's time goes.",
     "config": "Show and check the configuration.",

@@ -1,0 +1,170 @@
+"""`manta ingest`: folders, files and pages into a vector store of a Manta that runs, here or elsewhere."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.installation import Installation
+from api.cli.options import AsJson, Config, DataDir, Key, Url, application
+from api.cli.output import console, print_json, table
+from configs.errors import BadRequest
+
+if TYPE_CHECKING:
+    from api.cli.client import Client
+    from api.cli.local_files import Gathered
+    from api.cli.shelving import Plan
+
+app = application(description="Have folders, files and pages indexed in a vector store.")
+
+EXAMPLES = (
+    "Examples: manta ingest ./handbook · manta ingest ./handbook --store handbook --delete · "
+    "manta ingest report.pdf https://example.com/page --store reports"
+)
+SHOWN = 20
+
+
+@app.command(epilog=EXAMPLES)
+def run(
+    sources: Annotated[list[str], typer.Argument(metavar="FOLDER|FILE|URL...", help="What is to be found.")],
+    *,
+    store: Annotated[
+        str | None,
+        typer.Option(help="The store's name or id; made where there is none. Else the first source's name."),
+    ] = None,
+    embedding_model: Annotated[
+        str | None, typer.Option(help="For a store that is made: which embedding model; else the first served.")
+    ] = None,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Remove what came from these folders and is gone there.")
+    ] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until it is indexed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Upload what is new or changed and have it indexed. Doing it again costs only what changed."""
+    from api.cli.client import require  # noqa: PLC0415  `--help` need not load it
+    from api.cli.local_files import gather  # noqa: PLC0415
+
+    with require(Installation(config, data_dir), url, key) as client:
+        gathered = gather(sources)
+        report = _ingested(
+            client, gathered, store or _name(sources[0]), embedding_model, delete=delete, wait=not no_wait, dry=dry_run
+        )
+    if as_json:
+        print_json(report)
+    else:
+        _tell(report)
+    if report["failed"]:
+        raise typer.Exit(1)
+
+
+def _ingested(
+    client: "Client", gathered: "Gathered", name: str, model: str | None, *, delete: bool, wait: bool, dry: bool
+) -> dict[str, Any]:
+    from api.cli import shelving  # noqa: PLC0415
+
+    store = shelving.find_store(client, name)
+    known = shelving.known_files(client, store["id"]) if store else {}
+    plan = shelving.plan_of(gathered, known)
+    report = _report(gathered, plan, store["id"] if store else None, name)
+    report["removed"] = [each.path for each in plan.gone] if delete else []
+    if dry:
+        return report | {"dry_run": True}
+    if store is not None and model is not None and store.get("embedding_model", model) != model:
+        text = f"the store {name!r} has the embedding model {store['embedding_model']!r}: leave the option out"
+        raise BadRequest(text)
+    if store is None:
+        asked = {"name": name} | ({"embedding_model": model} if model else {})
+        store = shelving.patient(lambda: client.post(shelving.STORES, asked))
+        report["store"]["id"] = store["id"]
+    total = len(plan.new) + len(plan.changed) + len(plan.again)
+    with _progress("sent", total) as told:
+        sent = shelving.send(client, store["id"], plan, told)
+    report["failed"] += sent.refused
+    report["waiting"] = len(sent.paths)
+    if delete:
+        shelving.remove(client, plan.gone)
+    if not wait:
+        return report
+    with _progress("indexed", len(sent.paths), whole=True) as told:
+        failed = shelving.wait(client, store["id"], sent, told)
+    report["failed"] += failed
+    report["waiting"] = 0
+    bad = {each["path"] for each in report["failed"]}
+    shelving.remove(client, [each for path, old in plan.replaced.items() if path not in bad for each in old])
+    return report
+
+
+def _report(gathered: "Gathered", plan: "Plan", store_id: str | None, name: str) -> dict[str, Any]:
+    return {
+        "store": {"id": store_id, "name": name},
+        "new": [each.path for each in plan.new],
+        "changed": [each.path for each in plan.changed],
+        "again": [each.path for each in plan.again],
+        "unchanged": plan.unchanged,
+        "failed": [{"path": each.path, **(each.error or {})} for each in plan.failed],
+        "skipped": [{"path": each.path, "why": each.why} for each in gathered.skipped],
+        "waiting": 0,
+        "dry_run": False,
+    }
+
+
+@contextmanager
+def _progress(verb: str, total: int, *, whole: bool = False) -> Iterator[Callable[[int], None]]:
+    """A bar on terminals; it is told how many more there are, or (`whole`) how many in all."""
+    if not total or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True)) as bar:
+        task = bar.add_task(verb, total=total)
+        yield lambda count: bar.update(task, completed=count) if whole else bar.advance(task, count)
+
+
+def _tell(report: dict[str, Any]) -> None:
+    verb = "would be " if report["dry_run"] else ""
+    for name in ("new", "changed", "again", "removed"):
+        if report[name]:
+            typer.echo(f"{len(report[name]):>9,} {verb}{name}")
+            if report["dry_run"]:
+                _list(report[name])
+    typer.echo(f"{report['unchanged']:>9,} unchanged")
+    _table(report["skipped"], ["path", "why"], "left out")
+    _table(report["failed"], ["path", "message"], "failed")
+    typer.echo(f"store {report['store']['name']!r}: {report['store']['id'] or 'would be made'}")
+    if report["waiting"]:
+        typer.echo(f"{report['waiting']:,} files are being indexed; the same command again tells how they ended.")
+
+
+def _list(paths: list[str]) -> None:
+    for path in paths[:SHOWN]:
+        typer.echo(f"          {path}")
+    if len(paths) > SHOWN:
+        typer.echo(f"          and {len(paths) - SHOWN:,} more (--json lists all)")
+
+
+def _table(rows: list[dict[str, str]], columns: list[str], title: str) -> None:
+    if rows:
+        typer.echo()
+        console().print(table(rows[:SHOWN], columns, title=f"{title}: {len(rows):,}"))
+        if len(rows) > SHOWN:
+            typer.echo("… (--json lists all)")
+        typer.echo()
+
+
+def _name(source: str) -> str:
+    if "://" in source:
+        from urllib.parse import urlsplit  # noqa: PLC0415
+
+        return urlsplit(source).netloc
+    return Path(source).resolve().name

@@ -1,0 +1,194 @@
+"""What lies in a folder or behind an address and can be indexed, and what is left out and why. It knows no server."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from api.fetch import Fetcher, NotFetched
+from configs.errors import BadRequest, Unavailable
+from retrieval import formats
+
+MAX_PATH = 512
+"""Characters of an attribute."""
+SNIFF_BYTES = 4096
+TEXT_MARKS = (b"\xff\xfe", b"\xfe\xff")
+HIDDEN = "hidden"
+GOOD = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Something to index. `path` names it in the store; `digest` is the SHA-256 of its content."""
+
+    path: str
+    name: str
+    digest: str
+    content: Path | bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What is left out."""
+
+    path: str
+    why: str
+
+
+@dataclass(slots=True)
+class Gathered:
+    """All of it; `folders` are those that were looked through, as their files' paths begin."""
+
+    files: list[Local] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+
+
+def gather(sources: Sequence[str]) -> Gathered:
+    """Look through folders, files and `https://` addresses.
+
+    Raises:
+        BadRequest: one is not there, or cannot be read.
+        Unavailable: an address does not answer.
+    """
+    found = Gathered()
+    for source in sources:
+        if "://" in source:
+            found.files.append(fetched(source))
+        elif Path(source).is_dir():
+            _add_folder(found, Path(source).resolve())
+        elif Path(source).is_file():
+            _add(found, Path(source), Path(source).name)
+        else:
+            raise BadRequest(f"there is no folder or file {source!r}")
+    _refuse_twins(found.files)
+    return found
+
+
+def fetched(url: str) -> Local:
+    """One page. Errors as `gather`."""
+
+    async def ask() -> bytes:
+        fetcher = Fetcher()
+        try:
+            answer = await fetcher.get(url)
+        finally:
+            await fetcher.close()
+        if answer.status not in GOOD:
+            raise BadRequest(f"{url} answered with status {answer.status}")
+        return answer.body
+
+    if len(url) > MAX_PATH:
+        raise BadRequest(f"the address has more than {MAX_PATH} characters: {url[:64]}…")
+    try:
+        body = asyncio.run(ask())
+    except NotFetched as error:
+        raise BadRequest(f"{url} cannot be taken: {error}") from error
+    except Unavailable as error:
+        raise Unavailable(f"{url} does not answer: save the page, and give the file") from error
+    return Local(url, page_name(url), hashlib.sha256(body).hexdigest(), body)
+
+
+def page_name(url: str) -> str:
+    """A file name for what an address shows; its suffix tells how it is read."""
+    parts = urlsplit(url)
+    last = PurePosixPath(unquote(parts.path)).name or parts.netloc
+    return last if _suffix(last) in _suffixes() else f"{last}.html"
+
+
+def _add_folder(found: Gathered, root: Path) -> None:
+    label = root.name or "root"
+    found.folders.append(f"{label}/")
+    for path, why in _walked(root):
+        name = f"{label}/{path.relative_to(root).as_posix()}"
+        if why is not None:
+            found.skipped.append(Skipped(name, why))
+        else:
+            _add(found, path, name)
+
+
+def _walked(root: Path) -> Iterator[tuple[Path, str | None]]:
+    """Everything below, in order, and why it is not looked at."""
+    closed: list[OSError] = []
+    for place, folders, files in os.walk(root, onerror=closed.append):
+        here, kept = Path(place), []
+        for name in sorted(folders):
+            if name.startswith("."):
+                yield here / name, HIDDEN
+            elif (here / name).is_symlink():
+                yield here / name, "a link to a folder"
+            else:
+                kept.append(name)
+        folders[:] = kept
+        for name in sorted(files):
+            path = here / name
+            if name.startswith("."):
+                yield path, HIDDEN
+            elif path.is_symlink() and not path.resolve().is_relative_to(root):
+                yield path, "a link out of the folder"
+            else:
+                yield path, None
+    for error in closed:
+        yield Path(str(error.filename)), f"cannot be read ({error.strerror})"
+
+
+def _add(found: Gathered, path: Path, name: str) -> None:
+    why = _obstacle(path, name)
+    if why is None:
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            why = f"cannot be read ({error.strerror})"
+        else:
+            found.files.append(Local(name, path.name, digest, path))
+            return
+    found.skipped.append(Skipped(name, why))
+
+
+def _obstacle(path: Path, name: str) -> str | None:
+    if len(name) > MAX_PATH:
+        return f"its path has more than {MAX_PATH} characters"
+    if name != name.encode(errors="replace").decode():
+        return "its name is no valid text"
+    if not path.is_file():
+        return "no file"
+    try:
+        with path.open("rb") as file:
+            return _unread(path, file.read(SNIFF_BYTES))
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+
+
+def _unread(path: Path, first: bytes) -> str | None:
+    """Why no parser would take a file that begins like this."""
+    if not first:
+        return "empty"
+    binary = b"\0" in first and not first.startswith(TEXT_MARKS)
+    if _suffix(path.name) not in _suffixes() and binary and not _recognised(first):
+        return "a format that is not read"
+    return None
+
+
+def _suffixes() -> set[str]:
+    return {suffix for each in formats.formats().values() for suffix in each.suffixes}
+
+
+def _recognised(first: bytes) -> bool:
+    known = formats.formats().values()
+    return any(each.certain and each.recognises is not None and each.recognises(first) for each in known)
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _refuse_twins(files: Sequence[Local]) -> None:
+    seen: set[str] = set()
+    for each in files:
+        if each.path in seen:
+            raise BadRequest(f"two of the sources have {each.path!r}: ingest them one after the other, or rename one")
+        seen.add(each.path)

@@ -1,0 +1,227 @@
+"""What a vector store has against what is here: what is new, changed or gone; and how the store is brought along.
+
+A file is known by its attribute `path`, and its content by `digest`. A changed file replaces the old one only once it
+is indexed, so that there is always one of them to be found.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from api.cli.client import Client, Refusal
+from api.cli.local_files import Gathered, Local
+from configs.errors import BadRequest
+
+STORES = "/v1/vector_stores"
+PURPOSE = "assistants"
+PAGE = 100
+BATCH_FILES = 100
+UPLOADS = 4
+POLL_S = 1.0
+BUSY = {429, 503}
+TRIES = 5
+OF_ONE_FILE = {400, 409, 413}
+"""The server refuses this file; the others may go on."""
+LASTING = {"invalid_file", "unsupported_file"}
+"""Why indexing the same content again would fail again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file that the store has."""
+
+    id: str
+    path: str
+    digest: str
+    status: str
+    error: dict[str, str] | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to be done."""
+
+    new: list[Local] = field(default_factory=list)
+    changed: list[Local] = field(default_factory=list)
+    unchanged: int = 0
+    again: list[Known] = field(default_factory=list)
+    """Unchanged, but without an end so far that counts: indexed again without an upload."""
+    gone: list[Known] = field(default_factory=list)
+    failed: list[Known] = field(default_factory=list)
+    """Unchanged, and failed for a reason that lasts."""
+    replaced: dict[str, list[Known]] = field(default_factory=dict)
+    """What goes once the file of that path is indexed."""
+
+
+def find_store(client: Client, wanted: str) -> dict[str, Any] | None:
+    """The store of that id or name.
+
+    Raises:
+        BadRequest: several have that name.
+        MantaError: the server's own.
+    """
+    if wanted.startswith("vs_"):
+        found: dict[str, Any] = client.get(f"{STORES}/{wanted}")
+        return found
+    named = [each for each in pages(client, STORES) if each["name"] == wanted]
+    if len(named) > 1:
+        ids = ", ".join(each["id"] for each in named)
+        raise BadRequest(f"several stores are called {wanted!r}: choose one by --store with its id ({ids})")
+    return named[0] if named else None
+
+
+def pages(client: Client, path: str, **query: str) -> Iterator[dict[str, Any]]:
+    """Everything of a list that comes in pages."""
+    after: str | None = None
+    while True:
+        asked = {"limit": str(PAGE), **query} | ({"after": after} if after else {})
+        page = patient(lambda asked=asked: client.get(f"{path}?{urlencode(asked)}"))  # type: ignore[misc]
+        yield from page["data"]
+        if not page["has_more"]:
+            return
+        after = page["data"][-1]["id"]
+
+
+def known_files(client: Client, store_id: str) -> dict[str, list[Known]]:
+    """What the store has by path, the newest of each first; files without a path are somebody else's."""
+    found: dict[str, list[Known]] = {}
+    for each in pages(client, f"{STORES}/{store_id}/files", order="desc"):
+        attributes = each.get("attributes") or {}
+        if path := attributes.get("path"):
+            digest = str(attributes.get("digest", ""))
+            found.setdefault(str(path), []).append(
+                Known(each["id"], str(path), digest, each["status"], each["last_error"])
+            )
+    return found
+
+
+def plan_of(gathered: Gathered, known: dict[str, list[Known]]) -> Plan:
+    """What to do so that the store has what is here."""
+    plan = Plan()
+    for local in gathered.files:
+        newest, *older = known.get(local.path, [None])
+        if newest is None:
+            plan.new.append(local)
+            continue
+        if newest.digest != local.digest:
+            plan.changed.append(local)
+            older = [newest, *older]
+        elif newest.status == "failed" and (newest.error or {}).get("code") in LASTING:
+            plan.failed.append(newest)
+            older = []
+        elif newest.status == "completed":
+            plan.unchanged += 1
+        else:
+            plan.again.append(newest)
+        if older:
+            plan.replaced[local.path] = [each for each in older if each is not None]
+    here = {local.path for local in gathered.files}
+    unseen = tuple(f"{each.path}/" for each in gathered.skipped)
+    for path, files in known.items():
+        came_from = path.startswith(tuple(gathered.folders))
+        if came_from and path not in here and not f"{path}/".startswith(unseen):
+            plan.gone += files
+    return plan
+
+
+@dataclass(slots=True)
+class Sent:
+    """What was handed to the server."""
+
+    paths: dict[str, str] = field(default_factory=dict)
+    """By id of the file."""
+    batches: list[tuple[str, int]] = field(default_factory=list)
+    """Id and number of files."""
+    refused: list[dict[str, str]] = field(default_factory=list)
+
+
+def send(client: Client, store_id: str, plan: Plan, told: Callable[[int], None]) -> Sent:
+    """Upload what is new or changed, and have it indexed; `told` hears how many files went out.
+
+    Raises:
+        MantaError: the server's own, unless it is about one file.
+    """
+    sent = Sent()
+    files: list[Local | Known] = [*plan.new, *plan.changed, *plan.again]
+    with ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload") as pool:
+        for start in range(0, len(files), BATCH_FILES):
+            group = files[start : start + BATCH_FILES]
+            entries = [entry for entry in pool.map(lambda each: _entry(client, each, sent), group) if entry]
+            if entries:
+                body = {"files": entries}
+                made = patient(lambda body=body: client.post(f"{STORES}/{store_id}/file_batches", body))  # type: ignore[misc]
+                sent.batches.append((made["id"], len(entries)))
+            told(len(group))
+    return sent
+
+
+def wait(client: Client, store_id: str, sent: Sent, told: Callable[[int], None]) -> list[dict[str, str]]:
+    """Until everything that was sent has its end; what failed, and why. `told` hears how many are done."""
+    done_before, failed = 0, []
+    for batch_id, count in sent.batches:
+        place = f"{STORES}/{store_id}/file_batches/{batch_id}"
+        while True:
+            batch = patient(lambda place=place: client.get(place))  # type: ignore[misc]
+            told(done_before + count - batch["file_counts"]["in_progress"])
+            if batch["status"] != "in_progress":
+                break
+            time.sleep(POLL_S)
+        done_before += count
+        if batch["file_counts"]["failed"]:
+            failed += [
+                {"path": sent.paths.get(each["id"], each["id"]), **(each["last_error"] or {})}
+                for each in pages(client, f"{place}/files", filter="failed")
+            ]
+    return failed
+
+
+def remove(client: Client, files: Sequence[Known]) -> None:
+    """Delete files that this command had uploaded; one that is gone already is no error."""
+    for each in files:
+        try:
+            patient(lambda each=each: client.delete(f"/v1/files/{each.id}"))  # type: ignore[misc]
+        except Refusal as refusal:
+            if refusal.status != 404:  # noqa: PLR2004
+                raise
+
+
+def patient(call: Callable[[], Any]) -> Any:  # noqa: ANN401  any JSON
+    """Call again where the server says that it is busy."""
+    for attempt in range(TRIES):
+        try:
+            return call()
+        except Refusal as refusal:
+            if refusal.status not in BUSY or attempt == TRIES - 1:
+                raise
+            time.sleep(POLL_S * 2**attempt)
+    raise AssertionError
+
+
+def _entry(client: Client, each: Local | Known, sent: Sent) -> dict[str, Any] | None:
+    """One file of a batch; uploaded, where it is a local one."""
+    if isinstance(each, Known):
+        file_id = each.id
+    else:
+        try:
+            file_id = patient(lambda: _uploaded(client, each))["id"]
+        except Refusal as refusal:
+            if refusal.status not in OF_ONE_FILE:
+                raise
+            sent.refused.append({"path": each.path, "code": "refused", "message": refusal.message})
+            return None
+        except OSError as error:
+            sent.refused.append({"path": each.path, "code": "unreadable", "message": error.strerror or "unreadable"})
+            return None
+    sent.paths[file_id] = each.path
+    return {"file_id": file_id, "attributes": {"path": each.path, "digest": each.digest}}
+
+
+def _uploaded(client: Client, local: Local) -> Any:  # noqa: ANN401
+    if isinstance(local.content, Path):
+        with local.content.open("rb") as file:
+            return client.upload("/v1/files", local.name, file, {"purpose": PURPOSE})
+    return client.upload("/v1/files", local.name, local.content, {"purpose": PURPOSE})

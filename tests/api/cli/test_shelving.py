@@ -1,0 +1,76 @@
+"""What has to be done is read off what is here and what the store says."""
+
+import pytest
+
+from api.cli.client import Refusal
+from api.cli.local_files import Gathered, Local, Skipped
+from api.cli.shelving import Known, patient, plan_of
+
+
+def local(path: str, digest: str = "1") -> Local:
+    return Local(path, path, digest, b"x")
+
+
+def known(path: str, digest: str = "1", status: str = "completed", code: str = "", id_: str = "") -> Known:
+    return Known(id_ or f"file-{path}", path, digest, status, {"code": code, "message": "no"} if code else None)
+
+
+def held(*files: Known) -> dict[str, list[Known]]:
+    found: dict[str, list[Known]] = {}
+    for each in files:
+        found.setdefault(each.path, []).append(each)
+    return found
+
+
+def test_new_changed_and_unchanged_files_are_told_apart() -> None:
+    old = known("b/changed", "0")
+    plan = plan_of(
+        Gathered([local("b/new"), local("b/changed"), local("b/same")], [], ["b/"]), held(old, known("b/same"))
+    )
+    assert [each.path for each in plan.new] == ["b/new"]
+    assert [each.path for each in plan.changed] == ["b/changed"]
+    assert plan.replaced == {"b/changed": [old]}
+    assert (plan.unchanged, plan.again, plan.gone, plan.failed) == (1, [], [], [])
+
+
+def test_what_has_no_end_or_failed_by_chance_is_done_again_without_an_upload() -> None:
+    states = held(
+        known("a", status="in_progress"), known("b", status="cancelled"), known("c", status="failed", code="server_error"),
+        known("d", status="failed", code="invalid_file"),
+    )  # fmt: skip
+    plan = plan_of(Gathered([local(name) for name in "abcd"], [], []), states)
+    assert [each.path for each in plan.again] == ["a", "b", "c"]
+    assert [each.path for each in plan.failed] == ["d"]
+
+
+def test_only_what_came_from_these_folders_can_be_gone() -> None:
+    there = held(
+        known("b/gone"), known("b/unread"), known("bb/other"), known("single.txt"), known("https://example.com/")
+    )
+    plan = plan_of(Gathered([], [Skipped("b/unread", "empty")], ["b/"]), there)
+    assert [each.path for each in plan.gone] == ["b/gone"]
+
+
+def test_older_versions_go_once_the_newest_is_indexed() -> None:
+    newest, older = known("a", "2", id_="file-2"), known("a", "1", id_="file-1")
+    assert plan_of(Gathered([local("a", "2")], [], []), held(newest, older)).replaced == {"a": [older]}
+    assert plan_of(Gathered([local("a", "3")], [], []), held(newest, older)).replaced == {"a": [newest, older]}
+    broken = known("a", "2", "failed", "invalid_file", "file-2")
+    assert plan_of(Gathered([local("a", "2")], [], []), held(broken, older)).replaced == {}
+
+
+def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.cli.shelving.POLL_S", 0.001)
+    answers = [Refusal("busy", 503), Refusal("busy", 429), None]
+
+    def call() -> str:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return "done"
+
+    assert patient(call) == "done"
+    with pytest.raises(Refusal):
+        patient(lambda: (_ for _ in ()).throw(Refusal("never", 503)))
+    with pytest.raises(Refusal):
+        patient(lambda: (_ for _ in ()).throw(Refusal("wrong", 400)))
