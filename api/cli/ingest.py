@@ -76,6 +76,9 @@ def _ingested(
     plan = shelving.plan_of(gathered, known)
     report = _report(gathered, plan, store["id"] if store else None, name)
     report["removed"] = [each.path for each in plan.gone] if delete else []
+    if delete and plan.gone and not gathered.files:
+        text = f"nothing to index is left, and --delete would remove {len(plan.gone)} files: is it the right folder?"
+        raise BadRequest(text)
     if dry:
         return report | {"dry_run": True}
     if store is not None and model is not None and store.get("embedding_model", model) != model:

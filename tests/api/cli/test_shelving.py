@@ -35,8 +35,8 @@ def test_new_changed_and_unchanged_files_are_told_apart() -> None:
 
 def test_what_has_no_end_or_failed_by_chance_is_done_again_without_an_upload() -> None:
     states = held(
-        known("a", status="in_progress"), known("b", status="cancelled"), known("c", status="failed", code="server_error"),
-        known("d", status="failed", code="invalid_file"),
+        known("a", status="in_progress"), known("b", status="cancelled"),
+        known("c", status="failed", code="server_error"), known("d", status="failed", code="invalid_file"),
     )  # fmt: skip
     plan = plan_of(Gathered([local(name) for name in "abcd"], [], []), states)
     assert [each.path for each in plan.again] == ["a", "b", "c"]
@@ -45,9 +45,14 @@ def test_what_has_no_end_or_failed_by_chance_is_done_again_without_an_upload() -
 
 def test_only_what_came_from_these_folders_can_be_gone() -> None:
     there = held(
-        known("b/gone"), known("b/unread"), known("bb/other"), known("single.txt"), known("https://example.com/")
+        known("b/gone"),
+        known("b/unread"),
+        known("b/closed/a"),
+        known("bb/other"),
+        known("single.txt"),
+        known("https://example.com/"),
     )
-    plan = plan_of(Gathered([], [Skipped("b/unread", "empty")], ["b/"]), there)
+    plan = plan_of(Gathered([], [Skipped("b/unread", "empty"), Skipped("b/closed", "cannot be read")], ["b/"]), there)
     assert [each.path for each in plan.gone] == ["b/gone"]
 
 

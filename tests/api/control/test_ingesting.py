@@ -1,131 +1,26 @@
 """The loop on a real database and real blobs, with the real work in a thread where Ray has a worker."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from api.control.ingest_group import Desk
-from api.control.ingesting import Ingesting
 from api.db import models
-from api.db.ingest import Hold
-from api.db.session import JOBS_ROLE, Database
-from api.db.tables import File, VectorStore, VectorStoreFile
-from api.files.blobs import Blobs, new_blob_id
-from api.files.library import name_place
-from api.ids import new_id
-from api.scope import INSTALLATION
-from api.storage.target import Folder
-from api.vault.keys import DataKey, owner_of_caller
+from api.db.session import Database
 from api.vault.vault import Vault
 from configs.errors import ConfigurationError
-from configs.ingest_specs import IngestSpec
 from configs.postgres import EmbeddedPostgres
-from configs.seal import seal
 from retrieval import reading
-from retrieval.feed import about_place, attributes_place
 from serving.ingest.protocol import FileWork
 from tests.fixtures.database import bring_back, query
 from tests.fixtures.encoders import MINILM, embedder, spec
 from tests.fixtures.ingesting import AWAY, ThreadRunner, opened
 from tests.fixtures.knowledge import empty, numbers, standing
 from tests.fixtures.reading import find_code
+from tests.fixtures.rooms import ORGANIZATION, Room
 
-ORGANIZATION = INSTALLATION.organization_id
 LONG = "The heron waits in the shallow water until a fish comes by. " * 400
-
-
-@dataclass
-class Room:
-    """A place of files, stores, and whoever works on them."""
-
-    postgres: EmbeddedPostgres
-    database: Database
-    vault: Vault
-    folder: Path
-    runner: ThreadRunner
-
-    async def key(self) -> DataKey:
-        async with self.database.unit(INSTALLATION) as unit:
-            return await self.vault.key_for(unit, owner_of_caller(INSTALLATION))
-
-    async def store(self, model: str = "m") -> str:
-        key, store_id = await self.key(), new_id("vs")
-        async with self.database.unit(INSTALLATION) as unit:
-            unit.add(
-                VectorStore(
-                    id=store_id, organization_id=ORGANIZATION, data_key_id=key.id, embedding_model=model,
-                    about=seal(key.key, b"{}", about_place(store_id, ORGANIZATION)), dimensions=384,
-                )
-            )  # fmt: skip
-        return store_id
-
-    async def add(self, store_id: str, filename: str, content: str, max_tokens: int = 100) -> str:
-        key, file_id, blob = await self.key(), f"file-q-{new_id('x')}", new_blob_id(time.time())
-        writing = Blobs(Folder(self.folder)).begin(key, blob)
-        await writing.add(content.encode())
-        written = await writing.finish()
-        async with self.database.unit(INSTALLATION) as unit:
-            unit.add(
-                File(
-                    id=file_id, organization_id=ORGANIZATION, data_key_id=key.id, purpose="assistants",
-                    name=seal(key.key, filename.encode(), name_place(file_id, ORGANIZATION)), size=written.size,
-                    digest=written.address, blob=blob,
-                )
-            )  # fmt: skip
-            await unit.flush()
-            unit.add(
-                VectorStoreFile(
-                    vector_store_id=store_id, file_id=file_id, organization_id=ORGANIZATION, max_tokens=max_tokens,
-                    attributes=seal(key.key, b"{}", attributes_place(store_id, file_id, ORGANIZATION)),
-                    overlap_tokens=0,
-                )
-            )  # fmt: skip
-        return file_id
-
-    @asynccontextmanager
-    async def working(
-        self, *, leads: bool = True, poll_s: float = 0.05, lease_s: float = 60.0, workers: int = 1
-    ) -> AsyncIterator[Ingesting]:
-        url = self.postgres.urls.jobs_url
-        database = Database(url, pool_size=3, role=JOBS_ROLE, deadline_s=None)
-        desk = Desk(database, self.vault, str(self.folder), self.runner, IngestSpec(workers=workers), lease_s)
-
-        async def leading() -> bool:
-            return leads
-
-        made = Ingesting(desk, url, leading, poll_s)
-        running = asyncio.create_task(made.run())
-        try:
-            yield made
-        finally:
-            self.runner.go_on.set()
-            running.cancel()
-            await asyncio.wait([running])
-            await made.close()
-
-    async def ended(self, *files: str) -> list[tuple[str, str | None, int, int]]:
-        """How they stand, when none waits any more."""
-        async with asyncio.timeout(60):
-            while any(standing(self.postgres, file)[0] == "in_progress" for file in files):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-        return [standing(self.postgres, file) for file in files]
-
-    async def written(self, file: str) -> None:
-        async with asyncio.timeout(60):
-            while not numbers(self.postgres, file):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-
-    def whole(self, file: str) -> bool:
-        """Whether its chunks are there once each, in order."""
-        found = numbers(self.postgres, file)
-        count = standing(self.postgres, file)[2]
-        ids = [chunk_id for chunk_id, *_ in found]
-        return [number for *_, number in found] == list(range(count)) and ids == sorted(ids) and count > 0
 
 
 @pytest.fixture
@@ -353,7 +248,3 @@ async def test_workers_rest_when_there_is_nothing_to_do(room: Room, monkeypatch:
         async with asyncio.timeout(10):
             while not room.runner.rested:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-
-
-def test_holds_are_values() -> None:
-    assert Hold("a", "b", 1) == Hold("a", "b", 1)
