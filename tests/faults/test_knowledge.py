@@ -14,7 +14,6 @@ from tests.fixtures.stack import CONFIGURATION, Stack, command_line, stack_in_fo
 pytestmark = pytest.mark.faults
 
 EMBEDDER_ONLY = "model_list:\n  - model_name: all-MiniLM" + CONFIGURATION.partition("  - model_name: all-MiniLM")[2]
-FILES = 12
 HEAL_S = 180
 WORDS = [
     "heron",
