@@ -145,17 +145,14 @@ async def test_files_are_handed_over_without_waiting(
 
 
 async def test_a_store_is_taken_by_its_id_and_not_by_a_name_that_two_have(
-    knowing: Application, run: Command, indexing: object, handbook: Path
+    person: Person, run: Command, indexing: object, handbook: Path
 ) -> None:
     made = told(await run(str(handbook), "--store", "birds", "--embedding-model", "minilm", "--json"))
     store_id = made["store"]["id"]  # type: ignore[index]
     again = told(await run(str(handbook), "--store", store_id, "--json"))
     assert again["unchanged"] == 3
-    query(
-        knowing.postgres,
-        'INSERT INTO vector_stores SELECT (s).* FROM (SELECT jsonb_populate_record(v, \'{"id": "vs_twin"}\') AS s'
-        " FROM vector_stores v) AS twin",
-    )
+    twin = await person.http.post("/v1/vector_stores", json={"name": "birds"}, headers=person.headers)
+    assert twin.status_code == 200
     twins = await run(str(handbook), "--store", "birds")
     assert "several stores are called 'birds'" in str(twins.exception)
     missing = await run(str(handbook), "--store", "vs_nowhere")
