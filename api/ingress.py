@@ -38,6 +38,7 @@ from configs import telemetry
 from configs.cluster import Cluster
 from configs.errors import Unavailable
 from serving import closed_door
+from serving.finder import SearchFinder
 from serving.gateway import Gateway
 
 log = logging.getLogger(__name__)
@@ -143,6 +144,7 @@ async def build_services(cluster: Cluster) -> Services:
         library=Library(database, vault, Blobs(file_target(cluster)), cluster.configuration.files),
         stores=stores,
         store_files=StoreFiles(stores),
+        finder=SearchFinder(),
         readiness=Readiness(
             database,
             cluster.redis_url.get_secret_value(),

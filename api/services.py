@@ -30,6 +30,7 @@ from api.outbox import Outbox
 from api.readiness import Readiness
 from api.vault.vault import Vault
 from configs.cluster import Cluster
+from retrieval.finding import Finder
 from serving.gateway import Gateway
 
 
@@ -59,6 +60,7 @@ class Services:
     library: Library
     stores: Stores
     store_files: StoreFiles
+    finder: Finder
     readiness: Readiness
 
 

@@ -66,7 +66,7 @@ async def rerank(request: Request, entry: Entry, query: str, documents: Sequence
     return [float(share) for share in as_shares(scores)]
 
 
-async def answered(request: Request, entry: Entry, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401  any JSON
+async def answered(request: Request, entry: Entry, path: str, body: dict[str, Any], timeout_s: float = CALL_S) -> Any:  # noqa: ANN401  any JSON
     """The whole answer of a model, as JSON. Errors as `embed`."""
     principal = caller(request)
     if not principal.may_call(entry.name):
@@ -75,10 +75,10 @@ async def answered(request: Request, entry: Entry, path: str, body: dict[str, An
     collector = Collector()
     asked = Asked(services_of(request), context_of(request.scope), entry, call, stream=False)
     try:
-        async with asyncio.timeout(CALL_S):
+        async with asyncio.timeout(timeout_s):
             answer = await asked.send(collector)
     except TimeoutError:
-        text = f"The model {entry.name!r}, which this needs, did not answer within {CALL_S:g} seconds."
+        text = f"The model {entry.name!r}, which this needs, did not answer within {timeout_s:g} seconds."
         raise ModelStarting(text, retry_after_s=5.0) from None
     if answer is None:
         raise Unavailable(f"The call of the model {entry.name!r} was broken off.")

@@ -150,7 +150,7 @@ class StoreFiles:
             Unreadable: the store's key is gone.
         """
         key = await self._stores.key(unit, store)
-        return [_facts(row) | {"attributes": _readable(key, row)} for row in rows]
+        return [_facts(row) | {"attributes": readable_attributes(key, row)} for row in rows]
 
     async def batch_told(self, unit: Unit, row: VectorStoreFileBatch) -> dict[str, Any]:
         """OpenAI's object of a batch."""
@@ -225,10 +225,11 @@ def _is_stale(row: VectorStoreFile, one: Wanted) -> bool:
 
 
 def _differs(key: DataKey, row: VectorStoreFile, one: Wanted) -> bool:
-    return one.attributes is not None and one.attributes != _readable(key, row)
+    return one.attributes is not None and one.attributes != readable_attributes(key, row)
 
 
-def _readable(key: DataKey, row: VectorStoreFile) -> dict[str, Any] | None:
+def readable_attributes(key: DataKey, row: VectorStoreFile) -> dict[str, Any] | None:
+    """A file's attributes; None, and a line in the log, where they do not open."""
     try:
         return attributes_of(key, row)
     except Unreadable as error:

@@ -1,4 +1,4 @@
-"""OpenAI's vector stores: made, listed, changed and removed."""
+"""OpenAI's vector stores: made, listed, changed, searched and removed."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,15 +11,17 @@ from api.db.session import Unit
 from api.db.windows import Window
 from api.documents import takes
 from api.idempotency import once
-from api.knowledge import model_calls
+from api.knowledge import model_calls, rewriting
+from api.knowledge.searching import Passage, SearchOptions, search
 from api.knowledge.store_files import Wanted
 from api.knowledge.stores import NOTHING
-from api.openai.vector_stores import AUTO, NewStore, StoreChange
+from api.openai.vector_stores import AUTO, HybridSearch, NewStore, RankingOptions, SearchRequest, StoreChange
 from api.pages import After, Limit, part
 from api.policy import caller, guarded_router, requires
 from api.principal import Permission
 from api.services import services_of
 from api.validation import read
+from retrieval import filters
 
 router = guarded_router()
 
@@ -95,6 +97,53 @@ async def delete_store(request: Request, vector_store_id: str) -> Response:
     services = services_of(request)
     await services.stores.remove(services.database, caller(request).scope, vector_store_id)
     return json_answer({"id": vector_store_id, "object": "vector_store.deleted", "deleted": True})
+
+
+@router.post("/v1/vector_stores/{vector_store_id}/search", tags=["OpenAI"], openapi_extra=takes(SearchRequest))
+@requires(Permission.KNOWLEDGE_READ)
+async def search_store(request: Request, vector_store_id: str) -> Response:
+    """What of a vector store answers a query, the best first."""
+    asked = read(SearchRequest, context_of(request.scope))
+    options = _options(asked)
+    queries = await rewriting.rewritten(request, asked.query) if asked.rewrite_query else asked.query
+    found = await search(request, [vector_store_id], queries, options)
+    return json_answer(
+        {
+            "object": "vector_store.search_results.page",
+            "search_query": queries,
+            "data": [_result(each) for each in found],
+            "has_more": False,
+            "next_page": None,
+        }
+    )
+
+
+def _options(asked: SearchRequest) -> SearchOptions:
+    ranking = asked.ranking_options or RankingOptions()
+    hybrid = ranking.hybrid_search or HybridSearch()
+    return SearchOptions(
+        max_results=asked.max_num_results,
+        filters=None if asked.filters is None else filters.parse(asked.filters),
+        score_threshold=ranking.score_threshold,
+        ranker=ranking.ranker,
+        weights=(hybrid.embedding_weight, hybrid.text_weight),
+        mmr_lambda=ranking.mmr_lambda,
+    )
+
+
+def _result(passage: Passage) -> dict[str, Any]:
+    return {
+        "file_id": passage.file_id,
+        "filename": passage.filename,
+        "score": passage.score,
+        "attributes": passage.attributes,
+        "content": [{"type": "text", "text": passage.text}],
+        "chunk_id": passage.chunk_id,
+        "page": passage.page,
+        "headings": passage.headings,
+        "start": passage.start,
+        "end": passage.end,
+    }
 
 
 def _about(asked: NewStore | StoreChange) -> dict[str, Any]:

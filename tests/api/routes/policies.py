@@ -30,6 +30,7 @@ TABLE: dict[str, str] = {
     "GET /v1/vector_stores/{vector_store_id}": P.KNOWLEDGE_READ,
     "POST /v1/vector_stores/{vector_store_id}": P.KNOWLEDGE_WRITE,
     "DELETE /v1/vector_stores/{vector_store_id}": P.KNOWLEDGE_WRITE,
+    "POST /v1/vector_stores/{vector_store_id}/search": P.KNOWLEDGE_READ,
     "POST /v1/vector_stores/{vector_store_id}/files": P.KNOWLEDGE_WRITE,
     "GET /v1/vector_stores/{vector_store_id}/files": P.KNOWLEDGE_READ,
     "GET /v1/vector_stores/{vector_store_id}/files/{file_id}": P.KNOWLEDGE_READ,

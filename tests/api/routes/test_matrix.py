@@ -35,6 +35,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/conversations/{conversation_id}/messages": {"role": "user", "content": "x"},
     "PATCH /api/conversations/{conversation_id}/messages/{message_id}": {"version": 1},
     "POST /v1/vector_stores/{vector_store_id}/files": {"file_id": "x"},
+    "POST /v1/vector_stores/{vector_store_id}/search": {"query": "x"},
     "POST /v1/vector_stores/{vector_store_id}/files/{file_id}": {"attributes": {}},
     "POST /v1/vector_stores/{vector_store_id}/file_batches": {"file_ids": ["x"]},
     "PUT /scim/v2/Users/{user_id}": {

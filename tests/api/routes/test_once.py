@@ -46,6 +46,7 @@ WITHOUT = {
     "POST /scim/v2/Groups/.search": READS,
     "POST /tokenize": READS,
     "POST /v1/vector_stores/{vector_store_id}": SAME,
+    "POST /v1/vector_stores/{vector_store_id}/search": READS,
     "POST /v1/vector_stores/{vector_store_id}/files/{file_id}": SAME,
     "POST /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel": SAME,
 }

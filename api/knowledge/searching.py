@@ -1,0 +1,233 @@
+"""Searching vector stores for a caller: what is asked is embedded, found, read under the caller's rights, and ordered.
+
+Whoever finds knows no rights: a hit counts only where the caller can read its chunk at this moment, so that what was
+deleted is gone at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fastapi import Request
+
+from api.db import passages as queries_of_passages
+from api.db import vector_stores as store_queries
+from api.db.tables import VectorStore
+from api.directory import Entry
+from api.knowledge import model_calls, rewriting
+from api.knowledge.store_files import readable_attributes
+from api.policy import caller
+from api.scope import Scope
+from api.services import Services, services_of
+from configs.errors import BadRequest, MantaError, Unavailable, Unreadable
+from configs.specs import Kind
+from retrieval import feed
+from retrieval.collection import Hit, Query
+from retrieval.filters import Filter
+from retrieval.index.protocol import Vectors
+from retrieval.terms import terms
+
+log = logging.getLogger(__name__)
+
+AUTO, NONE = "auto", "none"
+AUTOMATIC = {AUTO, "default-2024-11-15"}
+"""OpenAI's names for a reranker of the house."""
+RERANKED, LEAST_RERANKED = 3, 30
+"""How many times the results that are asked for a reranker sees, and no fewer than that."""
+RANKER = "ranking_options.ranker"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How to search. `weights` are those of vectors and words; see `retrieval.collection.Query` for the rest.
+
+    `ranker`: "none" leaves the order of the fusion, "auto" takes the first reranker there is, a name that model.
+    """
+
+    max_results: int = 10
+    filters: Filter | None = None
+    score_threshold: float = 0.0
+    ranker: str = AUTO
+    weights: tuple[float, float] = (1.0, 1.0)
+    mmr_lambda: float | None = None
+    rewrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk that was found. `score` is from 0 to 1; `start` and `end` are offsets in the text of its file."""
+
+    vector_store_id: str
+    file_id: str
+    filename: str
+    chunk_id: int
+    text: str
+    score: float
+    page: int | None
+    headings: tuple[str, ...]
+    start: int
+    end: int
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def search(
+    request: Request, store_ids: Sequence[str], queries: Sequence[str], options: SearchOptions
+) -> list[Passage]:
+    """What answers the queries in these stores, the best first.
+
+    Raises:
+        NotFound: a store is not there for this caller.
+        BadRequest: a store's time is over, or there is no such ranker.
+        Forbidden: the caller may not call a model that this needs.
+        Unavailable: a model or search is not running.
+    """
+    services, scope = services_of(request), caller(request).scope
+    ranker = _ranker(request, options.ranker)
+    stores = await _stores(services, scope, list(dict.fromkeys(store_ids)))
+    if options.rewrite:
+        queries = await rewriting.rewritten(request, queries)
+    wanted = options.max_results
+    if ranker is not None and options.mmr_lambda is None:
+        wanted = max(RERANKED * wanted, LEAST_RERANKED)
+    asked = replace(options, max_results=wanted, score_threshold=0.0 if ranker else options.score_threshold)
+    vectors = await _vectors(request, stores, queries) if options.weights[0] > 0 else {}
+    lists = await asyncio.gather(
+        *(services.finder.find(each.id, each.seq, _queries(queries, vectors.get(each.id), asked)) for each in stores)
+    )
+    hits = _merged({store.id: found for store, found in zip(stores, lists, strict=True)})
+    passages = await _read(services, scope, stores, hits[:wanted])
+    if ranker is not None and passages:
+        passages = await _reranked(request, ranker, queries, passages, by_name=options.ranker not in AUTOMATIC)
+    return [each for each in passages if each.score >= options.score_threshold][: options.max_results]
+
+
+async def _stores(services: Services, scope: Scope, store_ids: Sequence[str]) -> list[VectorStore]:
+    async with services.database.unit(scope) as unit:
+        found = [await services.stores.found(unit, each, living=True) for each in store_ids]
+        await store_queries.touch(unit, store_ids)
+    return found
+
+
+def _ranker(request: Request, name: str) -> Entry | None:
+    directory = services_of(request).directory
+    if name == NONE:
+        return None
+    if name in AUTOMATIC:
+        entry = model_calls.first_of(directory, Kind.RERANK)
+        return entry if entry is not None and caller(request).may_call(entry.name) else None
+    try:
+        return directory.of_kind(name, Kind.RERANK)
+    except MantaError as error:
+        raise BadRequest(f"{error.message} 'auto' and 'none' are rankers too.", param=RANKER) from None
+
+
+async def _vectors(request: Request, stores: Sequence[VectorStore], queries: Sequence[str]) -> dict[str, Vectors]:
+    """The queries' vectors by store; each model is asked once."""
+    directory = services_of(request).directory
+    entries = {name: model_calls.embedder_of(directory, name) for name in {each.embedding_model for each in stores}}
+    found = await asyncio.gather(*(model_calls.embed(request, entry, queries, "query") for entry in entries.values()))
+    by_model = dict(zip(entries, found, strict=True))
+    for each in stores:
+        given = by_model[each.embedding_model].shape[1]
+        if given != each.dimensions:
+            text = f"gives {given} numbers now, and this vector store was made with {each.dimensions}: make a new one"
+            raise Unavailable(f"The model {each.embedding_model!r} {text}, or serve the model of then.")
+    return {each.id: by_model[each.embedding_model] for each in stores}
+
+
+def _queries(texts: Sequence[str], vectors: Vectors | None, options: SearchOptions) -> list[Query]:
+    return [
+        Query(
+            vector=None if vectors is None else vectors[number],
+            terms=terms(text) if options.weights[1] > 0 else (),
+            filter=options.filters,
+            k=options.max_results,
+            weights=options.weights,
+            threshold=options.score_threshold,
+            mmr_lambda=options.mmr_lambda,
+        )
+        for number, text in enumerate(texts)
+    ]
+
+
+def _merged(found: Mapping[str, Sequence[Sequence[Hit]]]) -> list[tuple[str, Hit]]:
+    """One list of all. In a store the best of each query come first; between stores ranks say nothing: scores count."""
+    merged = [(store_id, hit) for store_id, lists in found.items() for hit in _woven(lists)]
+    return merged if len(found) == 1 else sorted(merged, key=lambda pair: -pair[1].score)
+
+
+def _woven(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
+    found: dict[int, tuple[int, float, Hit]] = {}
+    for rank, hit in ((rank, hit) for hits in lists for rank, hit in enumerate(hits)):
+        known = found.get(hit.chunk_id)
+        best = hit if known is None or hit.score > known[2].score else known[2]
+        found[hit.chunk_id] = (rank if known is None else min(rank, known[0]), -best.score, best)
+    return [hit for _, _, hit in sorted(found.values(), key=lambda each: each[:2])]
+
+
+async def _read(
+    services: Services, scope: Scope, stores: Sequence[VectorStore], hits: Sequence[tuple[str, Hit]]
+) -> list[Passage]:
+    """The chunks of hits that are there for the caller, in their order."""
+    found: dict[tuple[str, int], Passage] = {}
+    async with services.database.unit(scope) as unit:
+        for store in stores:
+            scores = {hit.chunk_id: hit.score for store_id, hit in hits if store_id == store.id}
+            if not scores:
+                continue
+            key = await services.stores.key(unit, store)
+            opener, names = feed.StoreKey(store.id, store.organization_id, store.dimensions, key.key), {}
+            for chunk, row, file in await queries_of_passages.found(unit, store.id, list(scores)):
+                if file.id not in names:
+                    names[file.id] = (await services.library.listed(unit, file))["filename"]
+                content = _content(opener, chunk)
+                if content is not None:
+                    told = (names[file.id], readable_attributes(key, row) or {})
+                    found[store.id, chunk.id] = _passage(store.id, chunk, content, scores[chunk.id], told)
+    return [found[store_id, hit.chunk_id] for store_id, hit in hits if (store_id, hit.chunk_id) in found]
+
+
+def _content(opener: feed.StoreKey, chunk: feed.SealedChunk) -> dict[str, Any] | None:
+    try:
+        return feed.content(opener, chunk)
+    except Unreadable as error:
+        log.warning("chunk %d of %s is left out: %s", chunk.id, opener.store_id, error.message)
+        return None
+
+
+def _passage(
+    store_id: str, chunk: feed.SealedChunk, content: Mapping[str, Any], score: float, told: tuple[str, dict[str, Any]]
+) -> Passage:
+    return Passage(
+        vector_store_id=store_id,
+        file_id=chunk.file_id,
+        filename=told[0],
+        chunk_id=chunk.id,
+        text=content["text"],
+        score=score,
+        page=content["page"],
+        headings=tuple(content["headings"]),
+        start=content["start"],
+        end=content["end"],
+        attributes=told[1],
+    )
+
+
+async def _reranked(
+    request: Request, ranker: Entry, queries: Sequence[str], passages: Sequence[Passage], *, by_name: bool
+) -> list[Passage]:
+    """By how well each passage answers one of the queries. Where nobody asked for this model, its failing is no end."""
+    texts = ["\n".join([*each.headings, each.text]) for each in passages]
+    try:
+        lists = await asyncio.gather(*(model_calls.rerank(request, ranker, query, texts) for query in queries))
+    except MantaError as error:
+        if by_name:
+            raise
+        log.warning("results are not reranked by %s: %s", ranker.name, error.message)
+        return list(passages)
+    best = [max(scores) for scores in zip(*lists, strict=True)]
+    return sorted(
+        (replace(each, score=score) for each, score in zip(passages, best, strict=True)), key=lambda each: -each.score
+    )
