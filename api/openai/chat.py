@@ -4,13 +4,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from api.openai.file_search import FileSearchTool
 from api.openai.sampling import MAX_TOKENS, JsonObject, Sampling
 from api.validation import Wire
-from configs.errors import UnsupportedParameter
+from configs.errors import BadRequest, UnsupportedParameter
 
 MAX_MESSAGES = 4096
 MAX_TOOLS = 128
 MAX_PARTS = 1024
+MAX_ANNOTATIONS = 1024
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Text = Annotated[str, Field()]
@@ -82,14 +84,14 @@ class UserMessage(Wire):
 
 
 class AssistantMessage(Wire):
-    """What the model said before, as answers have it: what is empty there is taken and dropped."""
+    """What the model said before, as answers have it: what a model is not told again is taken and dropped."""
 
     role: Literal["assistant"]
     content: TextContent | None = None
     name: Name | None = None
     refusal: str | None = None
     reasoning: str | None = None
-    annotations: Annotated[list[Any], Field(max_length=0)] | None = None
+    annotations: Annotated[list[JsonObject], Field(max_length=MAX_ANNOTATIONS)] | None = None
     audio: None = None
     function_call: None = None
     tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOLS)] | None = None
@@ -116,10 +118,20 @@ class Function(Wire):
 
 
 class Tool(Wire):
-    """A tool; functions are the only kind."""
+    """A function as a tool."""
 
     type: Literal["function"]
     function: Function
+
+
+def _tool_form(value: Any) -> str:  # noqa: ANN401  any JSON
+    return FILE_SEARCH if isinstance(value, dict) and value.get("type") == "file_search" else FUNCTION
+
+
+FUNCTION, FILE_SEARCH = "Function", "FileSearch"
+ChatTool = Annotated[
+    Annotated[Tool, Tag(FUNCTION)] | Annotated[FileSearchTool, Tag(FILE_SEARCH)], Discriminator(_tool_form)
+]
 
 
 class NamedFunction(Wire):
@@ -185,7 +197,7 @@ class ChatRequest(Sampling):
     """A chat completion; fields in OpenAI's order come from `Sampling` and here."""
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
-    tools: Annotated[list[Tool], Field(min_length=1, max_length=MAX_TOOLS)] | None = None
+    tools: Annotated[list[ChatTool], Field(min_length=1, max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
@@ -217,4 +229,20 @@ class ChatRequest(Sampling):
         if self.tool_choice not in (None, "none") and not self.tools:
             msg = "'tool_choice' only with 'tools'"
             raise ValueError(msg)
+        if self.tools and self.file_search is not None:
+            self._check_search()
         return self
+
+    @property
+    def file_search(self) -> FileSearchTool | None:
+        """The search in documents, if it is asked for."""
+        return next((tool for tool in self.tools or () if isinstance(tool, FileSearchTool)), None)
+
+    def _check_search(self) -> None:
+        if len(self.tools or ()) > 1:
+            raise BadRequest("A 'file_search' tool stands alone: send no other tool beside it.", param="tools")
+        if self.tool_choice not in (None, "auto", "required"):
+            text = "With a 'file_search' tool documents are always searched: leave 'tool_choice' out."
+            raise BadRequest(text, param="tool_choice")
+        if (self.n or 1) > 1:
+            raise BadRequest("An answer from documents is one: leave 'n' out or set it to 1.", param="n")

@@ -5,6 +5,7 @@ from fastapi import Request, Response
 from api.context import context_of
 from api.documents import takes
 from api.inference import infer
+from api.knowledge import answering
 from api.openai.chat import ChatRequest
 from api.openai.completions import CompletionRequest
 from api.openai.embeddings import EmbeddingsRequest
@@ -23,10 +24,12 @@ router = guarded_router()
 @router.post("/v1/chat/completions", openapi_extra=takes(ChatRequest), tags=["OpenAI"])
 @requires(Permission.INFERENCE)
 async def chat_completions(request: Request) -> Response:
-    """Answer a chat, whole or as server-sent events."""
+    """Answer a chat, whole or as server-sent events; with a `file_search` tool from the caller's documents."""
     context = context_of(request.scope)
     asked = read(ChatRequest, context)
     entry = services_of(request).directory.of_kind(asked.model, Kind.CHAT)
+    if asked.tools and (searched := asked.file_search) is not None:
+        return await answering.answer(request, entry, asked, searched)
     return await infer(request, entry, with_known_messages(context.body, context.json), stream=bool(asked.stream))
 
 

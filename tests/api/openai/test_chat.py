@@ -3,16 +3,18 @@ from typing import Any, get_args
 import orjson
 import pytest
 
-from api.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, NOT_HERE, ChatRequest
+from api.openai.chat import MAX_ANNOTATIONS, MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, NOT_HERE, ChatRequest
+from api.openai.file_search import FileSearchTool
 from api.openai.messages import with_known_messages
 from api.openai.sampling import Sampling
-from configs.errors import UnsupportedParameter
+from configs.errors import BadRequest, UnsupportedParameter
 from tests.fixtures.shapes import SAMPLING, accepts, refuses, refuses_unknown
 
 USER = {"role": "user", "content": "hello"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 TEXT = {"type": "text", "text": "t"}
+SEARCH: dict[str, Any] = {"type": "file_search", "vector_store_ids": ["vs_1"]}
 
 
 def tool(**function: Any) -> dict[str, Any]:
@@ -44,6 +46,27 @@ OWN: list[tuple[str, list[Any], list[Any]]] = [
             [tool(extra=1)],
             [{"type": "web_search"}],
             [{"type": "function"}],
+        ],
+    ),
+    (
+        "tools",
+        [
+            [SEARCH],
+            [SEARCH | {"max_num_results": 50, "filters": {"type": "eq", "key": "k", "value": 1}}],
+            [SEARCH | {"ranking_options": {"score_threshold": 0.5}}],
+            [SEARCH | {"vector_store_ids": ["vs_1"] * 16}],
+        ],
+        [
+            [SEARCH | {"vector_store_ids": []}],
+            [SEARCH | {"vector_store_ids": ["vs_1"] * 17}],
+            [SEARCH | {"max_num_results": 0}],
+            [SEARCH | {"max_num_results": 51}],
+            [SEARCH | {"function": {"name": "f"}}],
+            [{"type": "file_search"}],
+            [SEARCH | {"filters": []}],
+            [SEARCH | {"ranking_options": {"score_threshold": 2}}],
+            [SEARCH, SEARCH],
+            [SEARCH, tool()],
         ],
     ),
     ("parallel_tool_calls", [True, False, None], [1]),
@@ -117,6 +140,8 @@ def test_fields_that_need_another_one() -> None:
         {"tools": [tool()], "tool_choice": "required"},
         {"tools": [tool()], "tool_choice": {"type": "function", "function": {"name": "f"}}},
         {"tool_choice": "none"},
+        {"tools": [SEARCH], "tool_choice": "auto"},
+        {"tools": [SEARCH], "tool_choice": "required", "n": 1},
     ):
         accepts(ChatRequest, body(**good))
     for bad, words in (
@@ -126,6 +151,9 @@ def test_fields_that_need_another_one() -> None:
         ({"logprobs": True, "top_logprobs": 21}, "at most 20"),
         ({"logprobs": True, "top_logprobs": -1}, "at least 0"),
         ({"tool_choice": "auto"}, "'tool_choice' only with"),
+        ({"tools": [SEARCH], "tool_choice": "none"}, "always searched"),
+        ({"tools": [SEARCH], "tool_choice": {"type": "function", "function": {"name": "f"}}}, "always searched"),
+        ({"tools": [SEARCH], "n": 2}, "is one"),
         ({"tools": [tool()], "tool_choice": "some"}, "one of"),
         ({"tools": [tool()], "tool_choice": {"type": "function", "function": {}}}, "Missing"),
     ):
@@ -141,10 +169,12 @@ GOOD_MESSAGES = [
     {"role": "assistant", "content": None, "tool_calls": [CALL]},
     {"role": "assistant", "refusal": "no", "tool_calls": [CALL] * MAX_TOOLS},
     {"role": "assistant", "content": "a", "reasoning": "r", "annotations": [], "audio": None, "function_call": None},
+    {"role": "assistant", "content": "a", "annotations": [{"type": "file_citation"}] * MAX_ANNOTATIONS},
     {"role": "tool", "content": "t", "tool_call_id": "i" * 256},
 ]
 BAD_MESSAGES = [
-    {"role": "assistant", "content": "a", "annotations": [{}]},
+    {"role": "assistant", "content": "a", "annotations": [1]},
+    {"role": "assistant", "content": "a", "annotations": [{}] * (MAX_ANNOTATIONS + 1)},
     {"role": "assistant", "content": "a", "audio": {"id": "a"}},
     {"role": "robot", "content": "x"},
     {"content": "x"},
@@ -192,15 +222,17 @@ def test_a_param_has_no_names_of_branches() -> None:
         "messages[0].content[0].text": body(messages=[{"role": "user", "content": [{"type": "text", "text": 1}]}]),
         "messages[0].content": body(messages=[{"role": "user", "content": 1}]),
         "messages[0].tool_call_id": body(messages=[{"role": "tool", "content": "x"}]),
+        "tools[0].vector_store_ids[0]": body(tools=[SEARCH | {"vector_store_ids": [1]}]),
         "tool_choice.function.name": body(tool_choice={"type": "function", "function": {"name": 1}}),
         "tools[0].function.name": body(tools=[{"type": "function", "function": {"name": 1}}]),
     }
     assert [refuses(ChatRequest, wrong).param for wrong in places.values()] == list(places)
 
 
-def test_what_is_empty_in_an_answer_is_dropped() -> None:
-    empty: dict[str, object] = {"annotations": [], "audio": None, "function_call": None}
-    sent = body(messages=[USER, {"role": "assistant", "content": "a", "reasoning": "r", **empty}])
+@pytest.mark.parametrize("annotations", [[], [{"type": "file_citation", "file_id": "file-1"}]])
+def test_what_a_model_is_not_told_again_is_dropped(annotations: list[Any]) -> None:
+    dropped: dict[str, object] = {"annotations": annotations, "audio": None, "function_call": None}
+    sent = body(messages=[USER, {"role": "assistant", "content": "a", "reasoning": "r", **dropped}])
     changed = orjson.loads(with_known_messages(orjson.dumps(sent), sent))
     assert changed == body(messages=[USER, {"role": "assistant", "content": "a", "reasoning": "r"}])
 
@@ -212,6 +244,12 @@ def test_developer_becomes_system_and_nothing_else_changes() -> None:
     changed = with_known_messages(b"developer", parsed)
     assert b'{"role":"system","content":"developer"}' in changed
     assert b'"seed":7' in changed
+
+
+def test_a_filter_that_is_none_is_refused_by_its_place() -> None:
+    with pytest.raises(BadRequest) as raised:
+        FileSearchTool.model_validate(SEARCH | {"filters": {"type": "like"}}).filter  # noqa: B018  it is parsed there
+    assert raised.value.param == "tools[0].filters"
 
 
 def test_efforts_are_openais() -> None:
