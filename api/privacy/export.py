@@ -6,6 +6,7 @@ manifest.json                    form, version, when, whose
 <organization>/messages.jsonl    what the person wrote in conversations of others, opened
 <organization>/files.json        what is known of the person's files
 <organization>/files/<id>        a file, as it was sent
+<organization>/vector_stores.json    the person's vector stores with their files and attributes, opened
 <organization>/conversations/<id>.json   a conversation with all its messages, opened
 """
 
@@ -27,6 +28,7 @@ from api.db.session import Database
 from api.db.tables import File
 from api.files.library import Library
 from api.privacy.classes import CLASSES, EXPORTED
+from api.privacy.stores_export import StoresExport
 from api.scope import Scope
 from configs.errors import Unreadable
 
@@ -38,7 +40,12 @@ SECRET = {name: frozenset(c for c, kind in columns.items() if kind == "secret") 
 
 
 async def export(
-    database: Database, conversations: Conversations, library: Library, user_id: str, organization_id: str
+    database: Database,
+    conversations: Conversations,
+    library: Library,
+    stores: StoresExport,
+    user_id: str,
+    organization_id: str,
 ) -> IO[bytes]:
     """The zip, at its beginning; the caller closes it.
 
@@ -54,6 +61,7 @@ async def export(
         for each in ids:
             await _organization(archive, database, conversations, Scope(each, user_id))
             await _files(archive, database, library, Scope(each, user_id))
+            await stores.write(archive, Scope(each, user_id))
         manifest = {"form": FORM, "version": VERSION, "made_at": _now(), "user_id": user_id, "organizations": ids}
         archive.writestr("manifest.json", _json({**manifest, "tables": sorted(EXPORTED)}))
     file.seek(0)

@@ -27,6 +27,7 @@ from api.principal import Permission, Principal
 from api.privacy import retention
 from api.privacy.documents import document, names
 from api.privacy.export import export
+from api.privacy.stores_export import StoresExport
 from api.roles import OWNER
 from api.scope import Scope
 from api.services import services_of
@@ -71,7 +72,12 @@ async def export_me(request: Request) -> Response:
     async with services.database.unit(principal.scope) as unit:
         await record(unit, context, "user.export", target=principal.user_id)
     file = await export(
-        services.database, services.conversations, services.library, principal.user_id, principal.organization_id
+        services.database,
+        services.conversations,
+        services.library,
+        StoresExport(services.database, services.stores, services.store_files),
+        principal.user_id,
+        principal.organization_id,
     )
     headers = {"content-disposition": f'attachment; filename="manta-export-{principal.user_id}.zip"'}
     return StreamingResponse(_chunks(file), 200, headers, "application/zip")

@@ -1,18 +1,24 @@
 """No query on a request's path walks a whole table: its plans at 100,000 rows of everything."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from api.db import schema
 from api.scope import Scope
-from bench.explain import heard, plans, walked
+from bench.explain import Heard, heard, plans, walked
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.application import PASSWORD, Application, application
 from tests.fixtures.data_dirs import held_layout, open_folder
 from tests.fixtures.database import query
+from tests.fixtures.indexed import MINILM, followed, index, uploaded
+from tests.fixtures.placed import placed
+from tests.fixtures.uploads import sdk
 
 ROWS = 100_000
+SMALL: Any = {"type": "static", "static": {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 50}}
 FILL = """
 INSERT INTO organizations (id, name) SELECT 'org_' || n, n::text FROM generate_series(1, 1000) n;
 INSERT INTO users (id, email) SELECT 'user_' || n, n || '@example.com' FROM generate_series(1, :rows) n;
@@ -49,6 +55,20 @@ INSERT INTO invitations (id, digest, organization_id, role, expires_at)
 INSERT INTO files (id, organization_id, user_id, data_key_id, name, purpose, size, digest, blob, created_at)
     SELECT 'file-' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'dk_' || n, 'x', 'batch', 1, sha256(n::text::bytea),
         'blob' || n, now() FROM generate_series(1, :rows) n;
+INSERT INTO vector_stores (id, organization_id, user_id, data_key_id, about, embedding_model, dimensions)
+    SELECT 'vs_' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'dk_' || n, 'x', 'm', 384
+    FROM generate_series(1, :rows) n;
+INSERT INTO vector_store_file_batches (id, organization_id, user_id, vector_store_id)
+    SELECT 'vsfb_' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'vs_' || n FROM generate_series(1, :rows) n;
+INSERT INTO vector_store_files (vector_store_id, file_id, organization_id, user_id, batch_id, attributes, status,
+    max_tokens, overlap_tokens)
+    SELECT 'vs_' || n, 'file-' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'vsfb_' || n, 'x', 'completed', 800, 400
+    FROM generate_series(1, :rows) n;
+INSERT INTO chunks (vector_store_id, id, file_id, organization_id, user_id, seq, number, content, vectors)
+    SELECT 'vs_' || n, 1, 'file-' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 1, 0, 'x', 'x'
+    FROM generate_series(1, :rows) n;
+INSERT INTO vector_store_removals (vector_store_id, seq, organization_id, chunk_ids)
+    SELECT 'vs_' || n, 1, 'org_' || (n % 1000 + 1), '{0}' FROM generate_series(1, :rows) n;
 INSERT INTO throttles (key, count, window_ends_at) SELECT sha256(n::text::bytea), 1, now()
     FROM generate_series(1, :rows) n;
 """
@@ -70,9 +90,7 @@ async def app(big: EmbeddedPostgres) -> AsyncIterator[Application]:
 
 
 async def test_no_request_walks_a_table(app: Application, big: EmbeddedPostgres) -> None:
-    large = {
-        name for (name,) in query(big, "SELECT relname FROM pg_class WHERE relkind = 'r' AND reltuples >= %s", ROWS)
-    }
+    large = large_tables(big)
     assert len(large) >= 14
     with heard(app.services.database) as seen:
         person = await app.register("planner", "owner", "org_7")
@@ -107,7 +125,47 @@ async def test_no_request_walks_a_table(app: Application, big: EmbeddedPostgres)
         await http.post("/api/auth/refresh", headers={"origin": app.origin})
         await http.post("/api/auth/login", json={"email": person.email, "password": "wrong"})
         await http.post("/api/auth/login", json={"email": person.email, "password": PASSWORD})
-    told = await plans(app.services.database, seen, Scope("org_7", person.id))
+    assert await walks(app, seen, Scope("org_7", person.id), large, 30) == {}
+
+
+async def walks(app: Application, seen: Heard, scope: Scope, large: set[str], least: int) -> dict[str, list[str]]:
+    told = await plans(app.services.database, seen, scope)
     found = {statement: set(walked(plan)) for statement, plan in told.items()}
-    assert {name: sorted(tables & large) for name, tables in found.items() if tables & large} == {}
-    assert len(found) > 30
+    assert len(found) > least
+    return {name: sorted(tables & large) for name, tables in found.items() if tables & large}
+
+
+def large_tables(big: EmbeddedPostgres) -> set[str]:
+    return {
+        name for (name,) in query(big, "SELECT relname FROM pg_class WHERE relkind = 'r' AND reltuples >= %s", ROWS)
+    }
+
+
+async def test_no_request_about_vector_stores_walks_a_table(
+    app: Application, big: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    large = large_tables(big)
+    assert {"vector_stores", "vector_store_files", "vector_store_file_batches", "chunks"} <= large
+    person = await app.register("librarian", "owner", "org_9")
+    async with placed(app.services, MINILM), followed(app, tmp_path), sdk(app, person) as client:
+        with heard(app.services.database) as seen:
+            file = await uploaded(client)
+            store = (await client.vector_stores.create(file_ids=[file])).id
+            files, batches = client.vector_stores.files, client.vector_stores.file_batches
+            batch = await batches.create(store, file_ids=[file], attributes={"a": 1})
+            await index(app, person, client, store, file, ["one", "two"])
+            await files.create(store, file_id=file, chunking_strategy=SMALL)
+            await files.update(file, vector_store_id=store, attributes={"a": "b"})
+            await batches.retrieve(batch.id, vector_store_id=store)
+            await batches.list_files(batch.id, vector_store_id=store, filter="in_progress", after=file)
+            await batches.cancel(batch.id, vector_store_id=store)
+            await files.list(store, order="asc", before=file)
+            await files.list(store, filter="completed")
+            await files.content(file, vector_store_id=store)
+            await client.vector_stores.list(limit=5)
+            await client.vector_stores.list(limit=5, before=store, order="asc")
+            await client.vector_stores.update(store, name="x")
+            assert len((await client.vector_stores.search(store, query="one")).data) == 2
+            await client.files.delete(file)
+            await client.vector_stores.delete(store)
+    assert await walks(app, seen, Scope("org_9", person.id), large, 25) == {}

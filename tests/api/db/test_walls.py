@@ -17,6 +17,10 @@ from configs.postgres import EmbeddedPostgres
 from tests.fixtures.database import query
 
 WITHOUT_TENANT = {"models", "throttles", "ceremonies", "master_keys", "legal_documents"}
+ADDED = (
+    "INSERT INTO vector_stores (id, organization_id, user_id, data_key_id, about, embedding_model, dimensions)"
+    " VALUES ('vs_x', 'org_one', 'user_one', 'k', 'x', 'm', 1)"
+)
 ONE, TWO = Scope("org_one", "user_one"), Scope("org_two", "user_two")
 
 
@@ -39,6 +43,43 @@ def tenants(postgres: EmbeddedPostgres) -> None:
             "INSERT INTO messages (id, organization_id, conversation_id, seq, branch, role, data_key_id, content)"
             " VALUES (%s, %s, %s, 1, 0, 'user', 'k', 'x')",
             f"msg_{name}", org, f"conv_{name}",
+        )  # fmt: skip
+
+        query(
+            postgres,
+            "INSERT INTO files (id, organization_id, user_id, data_key_id, name, purpose, size, digest, blob)"
+            " VALUES (%s, %s, %s, 'k', 'x', 'batch', 1, 'x', 'b')",
+            f"file_{name}", org, user,
+        )  # fmt: skip
+        query(
+            postgres,
+            "INSERT INTO vector_stores (id, organization_id, user_id, data_key_id, about, embedding_model, dimensions)"
+            " VALUES (%s, %s, %s, 'k', 'x', 'm', 1)",
+            f"vs_{name}", org, user,
+        )  # fmt: skip
+        query(
+            postgres,
+            "INSERT INTO vector_store_file_batches (id, organization_id, user_id, vector_store_id)"
+            " VALUES (%s, %s, %s, %s)",
+            f"vsfb_{name}", org, user, f"vs_{name}",
+        )  # fmt: skip
+        query(
+            postgres,
+            "INSERT INTO vector_store_files (vector_store_id, file_id, organization_id, user_id, attributes,"
+            " max_tokens, overlap_tokens) VALUES (%s, %s, %s, %s, 'x', 800, 400)",
+            f"vs_{name}", f"file_{name}", org, user,
+        )  # fmt: skip
+        query(
+            postgres,
+            "INSERT INTO chunks (vector_store_id, id, file_id, organization_id, user_id, seq, number, content, vectors)"
+            " VALUES (%s, 1, %s, %s, %s, 1, 0, 'x', 'x')",
+            f"vs_{name}", f"file_{name}", org, user,
+        )  # fmt: skip
+        query(
+            postgres,
+            "INSERT INTO vector_store_removals (vector_store_id, seq, organization_id, chunk_ids)"
+            " VALUES (%s, 1, %s, '{0}')",
+            f"vs_{name}", org,
         )  # fmt: skip
 
 
@@ -97,6 +138,11 @@ async def test_a_unit_without_a_scope_sees_nothing(database: Database) -> None:
         ("users", "id"),
         ("roles", "organization_id"),
         ("organizations", "id"),
+        ("vector_stores", "id"),
+        ("vector_store_file_batches", "id"),
+        ("vector_store_files", "vector_store_id"),
+        ("chunks", "vector_store_id"),
+        ("vector_store_removals", "vector_store_id"),
     ],
 )
 async def test_a_tenant_sees_its_own(one_connection: Database, table: str, column: str) -> None:
@@ -116,6 +162,28 @@ async def test_nobody_writes_into_another_tenant(database: Database) -> None:
     with pytest.raises(DBAPIError, match="row-level security"):
         async with database.unit(ONE) as session:
             await session.execute(text("UPDATE conversations SET organization_id = 'org_two'"))
+
+
+async def test_a_store_is_its_persons_and_chunks_are_the_jobs(database: Database) -> None:
+    colleague = Scope(ONE.organization_id, "user_two")
+    for table in ("vector_stores", "vector_store_file_batches", "vector_store_files", "chunks"):
+        assert await seen(database, colleague, table, "organization_id") == [], table
+    with pytest.raises(DBAPIError, match="row-level security"):
+        async with database.unit(colleague) as session:
+            await session.execute(text(ADDED))
+    async with database.unit(colleague) as session:
+        gone = await session.execute(text("DELETE FROM vector_store_files RETURNING file_id"))
+        assert list(gone) == []
+    for statement in (
+        "INSERT INTO chunks SELECT * FROM chunks",
+        "UPDATE chunks SET seq = 2",
+        "DELETE FROM chunks",
+        "DELETE FROM vector_store_removals",
+        "SELECT remove_chunks('vs_two', 'file_two')",
+    ):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with database.unit(ONE) as session:
+                await session.execute(text(statement))
 
 
 async def test_a_cancelled_unit_leaves_its_rights_to_nobody(one_connection: Database) -> None:
