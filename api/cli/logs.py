@@ -25,6 +25,7 @@ ACTOR = b":actor_name:"
 """Ray writes whose output it is at the top of each worker's files."""
 MODEL = "model:"
 CONTROLLER = "ServeController"
+INGEST = "IngestWorker"
 REPLICA = "ServeReplica:"
 PARTS = ("launcher", "schema", "postgres", "valkey", "ray", "controller", "control", "ingress", "search")
 
@@ -102,7 +103,7 @@ def _of_worker(file: Path) -> str | None:
     actor = head.partition(ACTOR)[2].partition(b"\n")[0].decode("utf-8", "replace").strip()
     if actor.startswith(REPLICA):
         return _application(actor.removeprefix(REPLICA))
-    return "controller" if actor == CONTROLLER else None
+    return {CONTROLLER: "controller", INGEST: "ingest"}.get(actor)
 
 
 def _files(found: dict[str, list[Path]], part: str) -> list[Path]:

@@ -32,6 +32,7 @@ BROKEN_DELAY_S = 2.0
 READ_WALL_S = 3600.0
 """At idle priority a file may wait long for the processor; what counts is the time that it uses."""
 NOT_LOADED = "The embedding model cannot be loaded; the server's log says why."
+"""What is wrong is for the operator: it may name folders."""
 LOST_KEY = "The key of this file's content was destroyed."
 
 

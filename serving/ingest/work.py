@@ -43,7 +43,7 @@ def work(group: Group, source: Source, embedder: Embedder, read: Read = read_doc
         return
     for place, file in enumerate(group.files):
         try:
-            document = read(source.read(file.file_id), file.filename, group.limits)
+            document = _document(source, file, group.limits, read)
             for chunk in chunks(document, embedder.offsets, file.max_tokens, file.overlap_tokens):
                 wave.add(place, chunk)
                 if wave.full:
@@ -63,6 +63,14 @@ def work(group: Group, source: Source, embedder: Embedder, read: Read = read_doc
             log.exception("a file of %s could not be cut", file.store_id)
             wave.fail(place, "server_error", FAULT)
     yield wave.ready()
+
+
+def _document(source: Source, file: FileWork, limits: Limits, read: Read) -> Document:
+    try:
+        return read(source.read(file.file_id), file.filename, limits)
+    except errors.ConfigurationError as error:  # the disk is full, or the process that reads can write no log
+        log.error("files cannot be read here: %s", error.message)  # noqa: TRY400  the message says it all
+        raise Unavailable("Files cannot be read here now.") from error
 
 
 class _Wave:

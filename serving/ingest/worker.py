@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 AHEAD = 2
 """Batches that are made before the one that is being written is taken."""
 NICEST = 19
-NAME = "ingest"
 
 
 def lower_priority() -> None:
@@ -51,7 +50,7 @@ def load(model: str) -> Embedder:
     return embedder
 
 
-class Worker:
+class IngestWorker:
     """The actor. Its calls come one after the other, on its main thread."""
 
     def __init__(self, log_level: str) -> None:
@@ -97,7 +96,7 @@ class RayRunner:
 
     def _made(self) -> Any:  # noqa: ANN401  Ray's handle
         options = self._spec.ray_actor_options.model_dump(exclude_none=True)
-        actor = ray.remote(Worker).options(**options, max_restarts=0, max_task_retries=0)
+        actor = ray.remote(IngestWorker).options(**options, max_restarts=0, max_task_retries=0)
         return actor.remote(self._log_level)
 
 

@@ -9,7 +9,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 import pytest
 
-from configs.errors import Unavailable
+from configs.errors import ConfigurationError, Unavailable
 from models.embedding.bulk import encode_all
 from retrieval import reading
 from retrieval.chunking import Chunk
@@ -197,6 +197,14 @@ def test_a_fault_of_ours_concerns_one_file() -> None:
     contents = Contents({"file-a.txt": b"a", "file-b.txt": b"Herons."})
     _, ends = gathered(list(work(group(file("a.txt"), file("b.txt")), contents, embedder(), read)))
     assert (ends[0].code, ends[1].code) == ("server_error", None)
+
+
+def test_a_machine_that_cannot_read_now_is_no_fault_of_a_file() -> None:
+    def read(data: bytes, filename: str, limits: Limits) -> Document:
+        raise ConfigurationError("the disk is full; free some space")
+
+    with pytest.raises(Unavailable):
+        list(work(group(file("a.txt")), Contents({"file-a.txt": b"a"}), embedder(), read))
 
 
 def test_keys_are_not_shown() -> None:
