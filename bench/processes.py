@@ -29,6 +29,7 @@ MARKS = (
     ("ray::ServeController", "serve controller"),
     ("ray::DashboardAgent", "ray agents"),
     ("ray::RuntimeEnvAgent", "ray agents"),
+    ("ray::IngestWorker", "ingest"),
     ("ray::", "ray workers"),
     ("VLLM::EngineCore", ENGINE),
     ("VLLM::Worker", WORKER),

@@ -61,13 +61,13 @@ class GroupWork:
     async def run(self) -> None:
         """Work until every file has its end, or is given back. It does not raise, unless it is cancelled."""
         begun, count = time.monotonic(), len(self._left)
-        charged, delay_s = True, BROKEN_DELAY_S * 5.0 ** max(claim.attempts for claim in self._claims.values())
+        tries = 1 + max(claim.attempts for claim in self._claims.values())
+        charged, delay_s = True, BROKEN_DELAY_S * 5.0 ** (tries - 1) if tries < queries.TRIES else 0.0
         current = asyncio.current_task()
         assert current is not None
         renewing = asyncio.create_task(self._renew(current))
         try:
-            if not await self._work():
-                charged, delay_s = False, 0.0
+            charged, delay_s = False, AWAY_DELAY_S if await self._work() else 0.0
             log.info("%d files became %d chunks in %.1f s", count, self._chunks, time.monotonic() - begun)
         except asyncio.CancelledError:
             charged, delay_s = False, 0.0
@@ -124,7 +124,7 @@ class GroupWork:
                 stored[hold.file_id] = Stored(file_key, claim.blob, claim.size)
                 files[hold] = FileWork(
                     hold.store_id, hold.file_id, claim.organization_id, filename, claim.max_tokens,
-                    claim.overlap_tokens, store_key.key,
+                    claim.overlap_tokens, claim.dimensions, store_key.key,
                 )  # fmt: skip
         await self._fail(self._left - files.keys(), LOST_KEY)
         first = next(iter(self._claims.values()))
@@ -137,7 +137,7 @@ class GroupWork:
             await self._fail(set(files), text)
             files = {}
         model = spec.model_dump_json(exclude_defaults=True) if spec is not None else ""
-        group = Group(model, first.dimensions, tuple(files.values()), self._limits())
+        group = Group(model, tuple(files.values()), self._limits())
         return group, list(files), Contents(self._desk.place, stored)
 
     def _limits(self) -> Limits:

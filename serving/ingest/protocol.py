@@ -12,7 +12,7 @@ SealedChunk = tuple[int, bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class FileWork:
-    """One file: where it goes, and how it is cut. `key` is that of the store's owner."""
+    """One file: where it goes, and how it is cut. `key` is that of the store's owner, `dimensions` its vectors'."""
 
     store_id: str
     file_id: str
@@ -20,6 +20,7 @@ class FileWork:
     filename: str
     max_tokens: int
     overlap_tokens: int
+    dimensions: int
     key: bytes = field(repr=False)
 
 
@@ -28,7 +29,6 @@ class Group:
     """Files for one embedding model; `model` is its `ModelSpec` as JSON."""
 
     model: str
-    dimensions: int
     files: tuple[FileWork, ...]
     limits: Limits
 
@@ -72,7 +72,7 @@ class Runner(Protocol):
     """Does groups of work somewhere else."""
 
     def run(self, group: Group, source: Source) -> AsyncGenerator[Batch, None]:
-        """What becomes ready. Closing it before its end cancels the work.
+        """What becomes ready. Closing it before its end cancels the work. A file without an end waits.
 
         Raises:
             Unavailable: it cannot be done now, which is no fault of the files.

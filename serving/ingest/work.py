@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import orjson
 
 from configs import errors
-from configs.errors import Unavailable
+from configs.errors import ConfigurationError, Unavailable
 from configs.seal import seal
 from models.embedding.bulk import encode_all
 from models.embedding.protocol import Embedder, Vectors
@@ -31,54 +31,57 @@ FAULT = "A fault of ours kept this file from being read; the server's log tells 
 
 
 def work(group: Group, source: Source, embedder: Embedder, read: Read = read_document) -> Iterator[Batch]:
-    """What becomes ready of the group's files, in their order.
+    """What becomes ready of the group's files, in their order. One that cannot be reached now has no end.
 
     Raises:
-        Unavailable: the files cannot be reached, or no process be started that reads them; what was ready came before.
+        Unavailable: no process can be started that reads files; what was ready came before.
         Internal: the embedder fails.
     """
     wave = _Wave(group, embedder)
-    if embedder.dimensions != group.dimensions:
-        yield tuple(Piece(place, end=_other_dimensions(group, embedder)) for place in range(len(group.files)))
-        return
     for place, file in enumerate(group.files):
+        if file.dimensions != embedder.dimensions:
+            wave.fail(place, "server_error", _other_dimensions(file, embedder))
+            continue
         try:
-            document = _document(source, file, group.limits, read)
-            for chunk in chunks(document, embedder.offsets, file.max_tokens, file.overlap_tokens):
-                wave.add(place, chunk)
-                if wave.full:
-                    yield wave.ready()
-            wave.end(place)
-        except Unavailable:
-            wave.forget(place)
-            yield wave.ready()
-            raise
-        except Unreadable as refused:
-            wave.fail(place, refused.code, refused.message)
+            content = source.read(file.file_id)
+        except Unavailable as error:
+            log.info("a file of %s waits: %s", file.store_id, error.message)
         except errors.Unreadable:
             wave.fail(place, "server_error", GONE)
-        except (errors.Internal, MemoryError):
-            raise
-        except Exception:
-            log.exception("a file of %s could not be cut", file.store_id)
-            wave.fail(place, "server_error", FAULT)
-    yield wave.ready()
+        else:
+            yield from _one(wave, place, content, read)
+    if batch := wave.ready():
+        yield batch
 
 
-def _document(source: Source, file: FileWork, limits: Limits, read: Read) -> Document:
+def _one(wave: "_Wave", place: int, content: bytes, read: Read) -> Iterator[Batch]:
+    """Batches that are full while a file is cut."""
+    file = wave.group.files[place]
     try:
-        return read(source.read(file.file_id), file.filename, limits)
-    except errors.ConfigurationError as error:  # the disk is full, or the process that reads can write no log
-        log.error("files cannot be read here: %s", error.message)  # noqa: TRY400  the message says it all
-        raise Unavailable("Files cannot be read here now.") from error
+        document = read(content, file.filename, wave.group.limits)
+        for chunk in chunks(document, wave.embedder.offsets, file.max_tokens, file.overlap_tokens):
+            wave.add(place, chunk)
+            if wave.full:
+                yield wave.ready()
+        wave.end(place)
+    except Unreadable as refused:
+        wave.fail(place, refused.code, refused.message)
+    except (Unavailable, ConfigurationError) as error:  # also a full disk: the process that reads can write no log
+        yield wave.ready()
+        raise Unavailable("No file can be read here now.") from error
+    except (errors.Internal, MemoryError):
+        raise
+    except Exception:
+        log.exception("a file of %s could not be cut", file.store_id)
+        wave.fail(place, "server_error", FAULT)
 
 
 class _Wave:
     """Chunks that wait for the embedder."""
 
     def __init__(self, group: Group, embedder: Embedder) -> None:
-        self._files = group.files
-        self._embedder = embedder
+        self.group = group
+        self.embedder = embedder
         self._windows = Windows(embedder)
         self._waiting: list[tuple[int, int, Chunk]] = []
         self._characters = 0
@@ -114,10 +117,10 @@ class _Wave:
         """Embed and seal what waits."""
         sealed: dict[int, list[SealedChunk]] = {}
         inputs = self._windows.inputs([chunk for *_, chunk in self._waiting])
-        vectors = encode_all(self._embedder, [ids for each in inputs for ids in each])
+        vectors = encode_all(self.embedder, [ids for each in inputs for ids in each])
         first = 0
         for (place, number, chunk), windows in zip(self._waiting, inputs, strict=True):
-            made = sealed_chunk(self._files[place], number, chunk, vectors[first : first + len(windows)])
+            made = sealed_chunk(self.group.files[place], number, chunk, vectors[first : first + len(windows)])
             first += len(windows)
             self._bytes[place] += len(made[1]) + len(made[2])
             sealed.setdefault(place, []).append(made)
@@ -149,9 +152,8 @@ def sealed_chunk(file: FileWork, number: int, chunk: Chunk, vectors: Vectors) ->
     )
 
 
-def _other_dimensions(group: Group, embedder: Embedder) -> End:
-    message = (
+def _other_dimensions(file: FileWork, embedder: Embedder) -> str:
+    return (
         f"The model {embedder.model_name!r} gives vectors of {embedder.dimensions} numbers now, but this store has "
-        f"{group.dimensions}. Make a new store."
+        f"{file.dimensions}. Make a new store."
     )
-    return End(code="server_error", message=message)

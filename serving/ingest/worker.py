@@ -58,6 +58,9 @@ class IngestWorker:
         telemetry.begin(log_level)
         self._loaded: tuple[str, Embedder] | None = None
 
+    def ready(self) -> None:
+        """It lives."""
+
     def run(self, group: Group, source: Source) -> Iterator[Batch]:
         """See `serving.ingest.work.work`."""
         if self._loaded is None or self._loaded[0] != group.model:
@@ -76,7 +79,7 @@ class RayRunner:
 
     async def run(self, group: Group, source: Source) -> AsyncGenerator[Batch, None]:
         """In a worker that is free, or a new one. One whose work broke off or was cancelled is ended."""
-        worker = self._free.pop() if self._free else self._made()
+        worker = await self._taken()
         whole = False
         try:
             call = worker.run.options(num_returns="streaming", _generator_backpressure_num_objects=AHEAD)
@@ -93,6 +96,14 @@ class RayRunner:
         """End the workers that are free."""
         while self._free:
             _end(self._free.pop())
+
+    async def _taken(self) -> Any:  # noqa: ANN401  Ray's handle
+        while self._free:
+            worker = self._free.pop()
+            with contextlib.suppress(ray.exceptions.RayError):  # it ended while it had nothing to do
+                await worker.ready.remote()
+                return worker
+        return self._made()
 
     def _made(self) -> Any:  # noqa: ANN401  Ray's handle
         options = self._spec.ray_actor_options.model_dump(exclude_none=True)

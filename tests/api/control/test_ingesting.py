@@ -61,7 +61,7 @@ async def test_files_become_chunks_or_say_why_not(room: Room) -> None:
     ((number, content, vectors),) = query(
         room.postgres, "SELECT number, content, vectors FROM chunks WHERE file_id = %s", good[0]
     )
-    work = FileWork(one, good[0], ORGANIZATION, "a.md", 100, 0, (await room.key()).key)
+    work = FileWork(one, good[0], ORGANIZATION, "a.md", 100, 0, 384, (await room.key()).key)
     told, rows = opened(work, (number, content, vectors))
     assert (told["text"], told["headings"]) == ("# Herons\n\nThey wade.", ["Herons"])
     assert rows.shape == (1, 384)
@@ -115,6 +115,26 @@ async def test_a_place_of_files_that_is_away_is_no_fault_of_a_file(room: Room, m
     assert (state, attempts) == ("completed", 1)
     assert len(room.runner.groups) == 6
     assert room.whole(file)
+
+
+async def test_a_file_whose_bytes_cannot_be_reached_waits_and_holds_up_no_other(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.control.ingest_group.AWAY_DELAY_S", 0.1)
+    store = await room.store()
+    first, second = await room.add(store, "a.txt", "Herons."), await room.add(store, "b.txt", "Rays.")
+    ((blob,),) = query(room.postgres, "SELECT blob FROM files WHERE id = %s", first)
+    place = room.folder / "blobs" / blob / "000000"
+    kept = place.read_bytes()
+    place.unlink()
+    place.mkdir()
+    async with room.working():
+        await room.ended(second)
+        assert standing(room.postgres, first)[0] == "in_progress"
+        place.rmdir()
+        place.write_bytes(kept)
+        ((state, _, _, attempts),) = await room.ended(first)
+    assert (state, attempts) == ("completed", 1)
 
 
 async def test_a_model_that_is_gone_or_cannot_be_loaded_is_told(room: Room) -> None:

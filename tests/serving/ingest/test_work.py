@@ -42,12 +42,12 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     reading.shared.cache_clear()
 
 
-def file(name: str, max_tokens: int = 800, overlap_tokens: int = 400) -> FileWork:
-    return FileWork("vs_1", f"file-{name}", "default", name, max_tokens, overlap_tokens, KEY)
+def file(name: str, max_tokens: int = 800, overlap_tokens: int = 400, dimensions: int = 384) -> FileWork:
+    return FileWork("vs_1", f"file-{name}", "default", name, max_tokens, overlap_tokens, dimensions, KEY)
 
 
-def group(*files: FileWork, dimensions: int = 384, limits: Limits | None = None) -> Group:
-    return Group("{}", dimensions, files, limits or Limits())
+def group(*files: FileWork, limits: Limits | None = None) -> Group:
+    return Group("{}", files, limits or Limits())
 
 
 def done(made: Group, contents: dict[str, bytes | Exception]) -> tuple[dict[int, list[SealedChunk]], dict[int, End]]:
@@ -164,27 +164,32 @@ def test_no_window_is_longer_than_the_model_reads() -> None:
     assert len(found[0]) > 3
 
 
-def test_a_place_of_files_that_is_away_stops_the_work_after_what_was_ready() -> None:
+def test_a_file_that_cannot_be_reached_now_waits_and_the_others_go_on() -> None:
     made = group(file("a.txt"), file("b.txt"), file("c.txt"))
-    source = Contents({"file-a.txt": b"Herons.", "file-b.txt": AWAY, "file-c.txt": b"Rays."})
-    batches: list[Batch] = []
-    with pytest.raises(Unavailable):
-        batches.extend(work(made, source, embedder()))
-    assert source.asked == ["file-a.txt", "file-b.txt"]
+    _, ends = done(made, {"file-a.txt": b"Herons.", "file-b.txt": AWAY, "file-c.txt": b"Rays."})
+    assert {place: end.code for place, end in ends.items()} == {0: None, 2: None}
 
 
-def test_what_was_ready_is_handed_on_before_an_error() -> None:
-    made = group(file("a.txt"), file("b.txt"))
-    steps = work(made, Contents({"file-a.txt": b"Herons.", "file-b.txt": AWAY}), embedder())
+def test_what_was_ready_is_handed_on_before_no_file_can_be_read() -> None:
+    def read(data: bytes, filename: str, limits: Limits) -> Document:
+        if filename == "b.txt":
+            raise Unavailable("The process that reads documents could not be started.")
+        return Document("", data.decode(), ())
+
+    made = group(file("a.txt"), file("b.txt"), file("c.txt"))
+    source = Contents({"file-a.txt": b"Herons.", "file-b.txt": b"b", "file-c.txt": b"c"})
+    steps = work(made, source, embedder(), read)
     (piece,) = next(steps)
     assert (piece.file, piece.end is not None) == (0, True)
     with pytest.raises(Unavailable):
         next(steps)
+    assert source.asked == ["file-a.txt", "file-b.txt"]
 
 
 def test_a_model_of_another_size_is_refused() -> None:
-    _, ends = done(group(file("a.txt"), dimensions=3), {"file-a.txt": b"Herons."})
-    assert ends[0].code == "server_error"
+    made = group(file("a.txt", dimensions=3), file("b.txt"))
+    _, ends = done(made, {"file-a.txt": b"Herons.", "file-b.txt": b"Rays."})
+    assert (ends[0].code, ends[1].code) == ("server_error", None)
     assert "new store" in (ends[0].message or "")
 
 
