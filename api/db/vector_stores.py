@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.db.tables import VectorStore, VectorStoreFile
+from api.db.privacy import counted
+from api.db.tables import Chunk, VectorStore, VectorStoreFile
 from api.db.windows import Window, through
 
 TOUCH = text(
@@ -70,6 +71,20 @@ async def touch(session: AsyncSession, store_ids: Sequence[str]) -> None:
     await session.execute(TOUCH, {"store_ids": list(store_ids)})
 
 
+async def end_now(session: AsyncSession, store_id: str) -> None:
+    """The store's time is over: nobody searches or changes it any more, and jobs remove it if its owner does not."""
+    values = {"last_active_at": datetime.fromtimestamp(0, UTC), "expires_after_days": 1}
+    await session.execute(update(VectorStore).where(VectorStore.id == store_id).values(values))
+
+
+async def remove_chunks(session: AsyncSession, store_id: str, limit: int) -> int:
+    """Remove some chunks of a store that goes; how many. Nobody is told."""
+    here = Chunk.vector_store_id == store_id
+    some = select(Chunk.id).where(here).limit(limit).scalar_subquery()
+    query = delete(Chunk).where(here, Chunk.id.in_(some)).execution_options(synchronize_session=False)
+    return counted(await session.execute(query))
+
+
 async def remove(session: AsyncSession, store_id: str) -> None:
     """Remove one with what it holds."""
     await session.execute(delete(VectorStore).where(VectorStore.id == store_id))
@@ -80,7 +95,8 @@ async def remove_files(session: AsyncSession, store_id: str, limit: int) -> int:
     here = VectorStoreFile.vector_store_id == store_id
     some = select(VectorStoreFile.file_id).where(here).order_by(VectorStoreFile.file_id).limit(limit)
     file_ids = list(await session.scalars(some.with_for_update()))
-    await session.execute(delete(VectorStoreFile).where(here, VectorStoreFile.file_id.in_(file_ids)))
+    gone = delete(VectorStoreFile).where(here, VectorStoreFile.file_id.in_(file_ids))
+    await session.execute(gone.execution_options(synchronize_session=False))
     return len(file_ids)
 
 

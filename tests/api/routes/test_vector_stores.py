@@ -6,6 +6,8 @@ import pytest
 from openai import BadRequestError, InternalServerError, NotFoundError
 
 from api.idempotency import REPLAYED
+from api.knowledge.tidying import tidy
+from configs.errors import Unavailable
 from tests.api.routes.test_conversations import call
 from tests.fixtures.application import Application
 from tests.fixtures.database import query
@@ -151,8 +153,6 @@ async def test_what_a_store_costs_is_accounted(knowing: Application, fresh: str)
 
 
 async def test_a_store_whose_time_is_over(knowing: Application, fresh: str) -> None:
-    from api.knowledge.tidying import tidy
-
     person = await knowing.register(fresh)
     async with sdk(knowing, person) as client:
         file = await uploaded(client)
@@ -187,7 +187,28 @@ async def test_a_large_store_goes_in_steps(knowing: Application, fresh: str, mon
     async with sdk(knowing, person) as client:
         files = [await uploaded(client, f"{number}.txt") for number in range(5)]
         made = await client.vector_stores.create(file_ids=files)
-        await index(knowing, person, client, made.id, files[0], ["one"])
+        await index(knowing, person, client, made.id, files[0], ["one", "two", "three"])
         await client.vector_stores.delete(made.id)
         assert chunk_count(knowing, made.id) == 0
         assert len([file async for file in client.files.list()]) == 5
+
+
+async def test_a_removal_that_breaks_off_is_finished(
+    knowing: Application, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> int:
+        raise Unavailable("gone")
+
+    person = await knowing.register(fresh)
+    async with sdk(knowing, person) as client:
+        made = await client.vector_stores.create(file_ids=[await uploaded(client)])
+        with monkeypatch.context() as patch:
+            patch.setattr("api.db.vector_stores.remove_files", broken)
+            with pytest.raises(InternalServerError):
+                await client.vector_stores.delete(made.id)
+        assert (await client.vector_stores.retrieve(made.id)).status == "expired"
+        jobs = jobs_of(knowing)
+        assert (await tidy(jobs))[0] == 1
+        await jobs.close()
+        with pytest.raises(NotFoundError):
+            await client.vector_stores.retrieve(made.id)

@@ -112,6 +112,7 @@ END $$;
 GRANT SELECT, INSERT, UPDATE, DELETE ON vector_stores, vector_store_files TO manta_app;
 GRANT SELECT, INSERT, UPDATE ON vector_store_file_batches TO manta_app;
 GRANT SELECT ON chunks, vector_store_removals TO manta_app;
+GRANT DELETE ON chunks TO manta_app; -- of a store that goes, at once; else they go with their file, and that is told
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     vector_stores, vector_store_file_batches, vector_store_files, chunks, vector_store_removals TO manta_jobs;
 
