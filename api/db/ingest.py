@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.knowledge import lock_store, remove_chunks
 from api.db.tables import Chunk, File, VectorStore, VectorStoreFile
+from api.db.vector_stores import end
 
 CHANNEL = "manta_ingest"
 LEASE_S = 120.0
@@ -168,13 +169,14 @@ async def settle(session: AsyncSession) -> int:
 
 async def _due(session: AsyncSession, limit: int, *conditions: ColumnElement[bool]) -> list[Claim]:
     free = or_(VectorStoreFile.leased_until.is_(None), VectorStoreFile.leased_until <= func.now())
+    living = or_(VectorStore.expires_after_days.is_(None), end() > func.now())
     query = (
         select(VectorStoreFile, VectorStore.embedding_model, VectorStore.dimensions,
                VectorStore.data_key_id.label("store_key_id"), File.data_key_id.label("file_key_id"),
                File.name, File.blob, File.size)
         .join(VectorStore, VectorStore.id == VectorStoreFile.vector_store_id)
         .join(File, File.id == VectorStoreFile.file_id)
-        .where(VectorStoreFile.status == WAITING, VectorStoreFile.attempts < TRIES, free, *conditions)
+        .where(VectorStoreFile.status == WAITING, VectorStoreFile.attempts < TRIES, free, living, *conditions)
         .order_by(VectorStoreFile.vector_store_id, VectorStoreFile.created_at, VectorStoreFile.file_id)
         .limit(limit)
         .with_for_update(of=VectorStoreFile, skip_locked=True, key_share=True)

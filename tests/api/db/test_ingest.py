@@ -206,6 +206,15 @@ async def test_a_new_leader_takes_over_at_once(postgres: EmbeddedPostgres, jobs:
     assert new.hold == Hold("vs_a", old.hold.file_id, 2)
 
 
+async def test_nothing_is_done_for_a_store_that_is_over(postgres: EmbeddedPostgres, jobs: Database) -> None:
+    add_store(postgres, "vs_a")
+    add_file(postgres, "vs_a", "a")
+    query(postgres, "UPDATE vector_stores SET expires_after_days = 1, last_active_at = now() - interval '2 days'")
+    assert await claimed(jobs) == []
+    query(postgres, "UPDATE vector_stores SET last_active_at = now()")
+    assert len(await claimed(jobs)) == 1
+
+
 async def test_claiming_from_many_walks_no_table(postgres: EmbeddedPostgres, jobs: Database) -> None:
     query(
         postgres,

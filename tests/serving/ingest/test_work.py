@@ -1,7 +1,6 @@
 """With the real child that reads, and the real MiniLM."""
 
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -17,7 +16,6 @@ from retrieval.documents import Document, Limits
 from serving.ingest.protocol import Batch, End, FileWork, Group, SealedChunk
 from serving.ingest.windows import Windows
 from serving.ingest.work import work
-from serving.ingest.worker import lower_priority
 from tests.fixtures.encoders import embedder
 from tests.fixtures.ingesting import AWAY, KEY, Contents, opened
 from tests.fixtures.reading import find_code
@@ -214,19 +212,3 @@ def test_a_machine_that_cannot_read_now_is_no_fault_of_a_file() -> None:
 
 def test_keys_are_not_shown() -> None:
     assert "kkkk" not in repr(group(file("a.txt")))
-
-
-def test_idle_priority_is_that_of_a_thread_and_its_children() -> None:
-    import threading
-
-    found: list[int] = []
-
-    def lowered() -> None:
-        lower_priority()
-        found.append(os.sched_getscheduler(0))
-
-    thread = threading.Thread(target=lowered)
-    thread.start()
-    thread.join()
-    assert found == [os.SCHED_IDLE]
-    assert os.sched_getscheduler(0) == os.SCHED_OTHER
