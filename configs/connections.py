@@ -12,8 +12,8 @@ FEED_POOL_SIZE = 4
 """Of `control`: search replicas that read changes at once."""
 INGEST_POOL_SIZE = 3
 """Of `control`: a batch of chunks that is written, leases, and claims."""
-CONTROL = 2 + 1 + FEED_POOL_SIZE + INGEST_POOL_SIZE + 1 + 2 * LISTENER
-"""The pool of `control`, its jobs, the feed of search, ingest, and the lock of the leader."""
+CONTROL = 2 + 1 + FEED_POOL_SIZE + INGEST_POOL_SIZE + 1 + 1 + 2 * LISTENER
+"""The pool of `control`, its jobs, the feed of search, ingest, stores embedded anew, and the lock of the leader."""
 BESIDE = 8
 """Backups, anchors of the audit log, and commands that are run beside: `manta keys`, `manta db backup`."""
 EMBEDDED_LEAST = 100

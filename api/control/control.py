@@ -17,6 +17,7 @@ from api.control.feed import StoreFeed
 from api.control.ingesting import Ingesting
 from api.control.jobs import Jobs
 from api.control.leadership import Leadership
+from api.control.reembedding import Reembedding
 from api.db import models as model_queries
 from api.db import privacy as privacy_queries
 from api.db.notifications import listen
@@ -27,6 +28,7 @@ from configs.errors import Unavailable
 from configs.specs import ModelSpec
 from retrieval.feed import Changes, StoreKey
 from serving import closed_door
+from serving.finder import SearchFinder
 from serving.names import CONTROL_DEPLOYMENT
 from serving.reconciler import Reconciler
 from serving.status import ModelState, Status
@@ -52,6 +54,7 @@ class Control:
         self._feed = StoreFeed.of(cluster)
         self._leadership = Leadership(url)
         self._ingesting = Ingesting.of(cluster, self._leadership.held)
+        self._reembedding = Reembedding.of(cluster, SearchFinder(), self._leadership.held)
         self._reconciler = Reconciler()
         self._status = Status()
         self._anchoring = Anchoring.of(cluster)
@@ -64,6 +67,7 @@ class Control:
             ),
             asyncio.create_task(self._anchoring.run()),
             asyncio.create_task(self._ingesting.run()),
+            asyncio.create_task(self._reembedding.run()),
         ]
 
     async def states(self) -> bytes:
@@ -94,6 +98,7 @@ class Control:
         for task in self._tasks:
             task.cancel()
         await self._ingesting.close()
+        await self._reembedding.close()
         await self._anchoring.close()
         await self._leadership.close()
         await self._jobs.close()

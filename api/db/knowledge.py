@@ -22,13 +22,13 @@ class Place:
 
 
 async def lock_store(session: AsyncSession, store_id: str, chunks: int = 0) -> Place | None:
-    """The place of the next change, with room for so many chunks; None where the store is gone.
+    """The place of the next change, with room for so many chunks; None where it is gone, or no index any more.
 
     Until the unit of work ends nobody else changes the store, so its numbers commit in their order.
     """
     query = (
         update(VectorStore)
-        .where(VectorStore.id == store_id)
+        .where(VectorStore.id == store_id, VectorStore.index_id.is_(None), ~VectorStore.retired)
         .values(seq=VectorStore.seq + 1, next_chunk=VectorStore.next_chunk + chunks)
         .returning(VectorStore.seq, VectorStore.next_chunk)
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from api.db.privacy import counted
 from api.db.tables import Chunk, VectorStore, VectorStoreFile
@@ -47,7 +48,9 @@ async def page(
 ) -> tuple[list[VectorStore], bool]:
     """An owner's stores by the time they were made, and whether there are more."""
     query = select(VectorStore).where(
-        VectorStore.organization_id == organization_id, VectorStore.user_id.is_not_distinct_from(user_id)
+        VectorStore.organization_id == organization_id,
+        VectorStore.user_id.is_not_distinct_from(user_id),
+        VectorStore.index_of.is_(None),
     )
     at = select(VectorStore.created_at, VectorStore.id)
     columns = (VectorStore.created_at, VectorStore.id)
@@ -56,8 +59,27 @@ async def page(
 
 async def all_of(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, VectorStore]:
     """Those that are there and that this unit of work may see, by id, as they are now."""
-    query = select(VectorStore).where(VectorStore.id.in_(store_ids)).execution_options(populate_existing=True)
-    return {row.id: row for row in await session.scalars(query)}
+    query = select(VectorStore).where(VectorStore.id.in_(store_ids), VectorStore.index_of.is_(None))
+    return {row.id: row for row in await session.scalars(query.execution_options(populate_existing=True))}
+
+
+async def indexes(session: AsyncSession, stores: Sequence[VectorStore]) -> dict[str, VectorStore]:
+    """What is searched for each of these stores, by the store's id: another row, or the store itself."""
+    moved = {row.index_id: row for row in stores if row.index_id is not None}
+    query = select(VectorStore).where(VectorStore.id.in_(moved)).execution_options(populate_existing=True)
+    found = {moved[row.id].id: row for row in await session.scalars(query)} if moved else {}
+    return {row.id: found.get(row.id, row) for row in stores}
+
+
+async def attempts(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, VectorStore]:
+    """The new index that is being made for each of these stores, where one is."""
+    store = aliased(VectorStore)
+    query = (
+        select(VectorStore)
+        .join(store, store.id == VectorStore.index_of)
+        .where(store.id.in_(store_ids), VectorStore.id.is_distinct_from(store.index_id), ~VectorStore.retired)
+    )
+    return {str(row.index_of): row for row in await session.scalars(query)}
 
 
 async def change(session: AsyncSession, store_id: str, **values: object) -> VectorStore:
@@ -114,6 +136,7 @@ async def counts_of_batch(session: AsyncSession, batch_id: str) -> Counts:
 async def expired(session: AsyncSession, limit: int) -> list[str]:
     """Stores whose time is over."""
     query = select(VectorStore.id).where(VectorStore.expires_after_days.is_not(None), end() <= func.now())
+    query = query.where(VectorStore.index_of.is_(None))
     return list(await session.scalars(query.limit(limit)))
 
 

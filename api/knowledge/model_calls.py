@@ -28,6 +28,8 @@ Scores = npt.NDArray[np.float64]
 
 CALL_S = 60.0
 """A search does not wait for a model as long as a call of it would: half an hour while one starts."""
+WORD = "manta"
+"""What is embedded to learn how many dimensions a model has."""
 EMBED, RERANK = "/v1/embeddings", "/v1/rerank"
 
 
@@ -50,6 +52,11 @@ async def embed(request: Request, entry: Entry, texts: Sequence[str], kind: Lite
     if len(rows) != len(texts):
         raise Internal("The embedding model gave another number of vectors than there were texts.")
     return np.stack(rows).astype(np.float32)
+
+
+async def dimensions(request: Request, entry: Entry) -> int:
+    """How many numbers the model's vectors have. Errors as `embed`."""
+    return int((await embed(request, entry, [WORD], "query")).shape[1])
 
 
 async def rerank(request: Request, entry: Entry, query: str, documents: Sequence[str]) -> list[float]:

@@ -17,7 +17,7 @@ from api.db import vector_stores as store_queries
 from api.db.tables import VectorStore
 from api.directory import Entry
 from api.knowledge import model_calls, rewriting
-from api.knowledge.store_files import readable_attributes
+from api.knowledge.store_files import public_id, readable_attributes
 from api.policy import caller
 from api.scope import Scope
 from api.services import Services, services_of
@@ -105,7 +105,7 @@ async def search(
 
 async def _stores(services: Services, scope: Scope, store_ids: Sequence[str]) -> list[VectorStore]:
     async with services.database.unit(scope) as unit:
-        found = [await services.stores.found(unit, each, living=True) for each in store_ids]
+        found = [await services.stores.index(unit, each, living=True) for each in store_ids]
         await store_queries.touch(unit, store_ids)
     return found
 
@@ -185,7 +185,7 @@ async def _read(
                 content = _content(opener, chunk)
                 if content is not None:
                     told = (names[file.id], readable_attributes(key, row) or {})
-                    found[store.id, chunk.id] = _passage(store.id, chunk, content, scores[chunk.id], told)
+                    found[store.id, chunk.id] = _passage(public_id(store), chunk, content, scores[chunk.id], told)
     return [found[store_id, hit.chunk_id] for store_id, hit in hits if (store_id, hit.chunk_id) in found]
 
 

@@ -15,6 +15,7 @@ from api.db import files as file_queries
 from api.db import knowledge
 from api.db import store_files as queries
 from api.db import vector_stores as store_queries
+from api.db.knowledge import Place
 from api.db.session import Database, Unit
 from api.db.store_files import Given, Whose
 from api.db.tables import VectorStore, VectorStoreFile, VectorStoreFileBatch
@@ -23,7 +24,7 @@ from api.ids import new_id
 from api.knowledge.stores import NO_STORE, PARAM, Stores, counted
 from api.scope import Scope
 from api.vault.keys import DataKey
-from configs.errors import NotFound, Unreadable
+from configs.errors import NotFound, Unavailable, Unreadable
 from configs.seal import open_sealed, seal
 from retrieval.feed import attributes_place, chunk_place
 
@@ -63,9 +64,7 @@ class StoreFiles:
         key = await self._stores.key(unit, store)
         await _check_files(unit, list(each), param)
         held = {row.file_id: row for row in await queries.held(unit, store.id, list(each))}
-        place = await knowledge.lock_store(unit, store.id)
-        if place is None:
-            raise NotFound(NO_STORE, param=PARAM)
+        place = await self._locked(unit, store)
         new = [one for id_, one in each.items() if id_ not in held]
         whose = Whose(store.id, store.organization_id, store.user_id, batch_id)
         if new and not await queries.add(unit, whose, [_given(key, store, one) for one in new]):
@@ -78,7 +77,7 @@ class StoreFiles:
             await queries.describe(unit, store.id, place.seq, [_given(key, store, one) for one in described])
         if batch_id is not None and held:
             await queries.adopt(unit, store.id, list(held), batch_id)
-        await store_queries.touch(unit, [store.id])
+        await store_queries.touch(unit, [public_id(store)])
 
     async def add_batch(self, unit: Unit, store: VectorStore, wanted: Sequence[Wanted]) -> VectorStoreFileBatch:
         """Files that are added together. Errors as `add`."""
@@ -123,9 +122,7 @@ class StoreFiles:
         held = await queries.held(unit, store.id, [file_id])
         if not held:
             raise NotFound(NO_FILE, param="file_id")
-        place = await knowledge.lock_store(unit, store.id)
-        if place is None:
-            raise NotFound(NO_STORE, param=PARAM)
+        place = await self._locked(unit, store)
         one = Wanted(file_id, held[0].max_tokens, held[0].overlap_tokens, attributes)
         given = _given(await self._stores.key(unit, store), store, one)
         await queries.describe(unit, store.id, place.seq, [given])
@@ -136,6 +133,8 @@ class StoreFiles:
         Raises:
             NotFound: the store does not have it.
         """
+        await queries.held(unit, store.id, [file_id])
+        await self._locked(unit, store)
         if not await queries.remove(unit, store.id, file_id):
             raise NotFound(NO_FILE, param="file_id")
 
@@ -150,16 +149,16 @@ class StoreFiles:
             Unreadable: the store's key is gone.
         """
         key = await self._stores.key(unit, store)
-        return [_facts(row) | {"attributes": readable_attributes(key, row)} for row in rows]
+        return [_facts(store, row) | {"attributes": readable_attributes(key, row)} for row in rows]
 
-    async def batch_told(self, unit: Unit, row: VectorStoreFileBatch) -> dict[str, Any]:
+    async def batch_told(self, unit: Unit, store: VectorStore, row: VectorStoreFileBatch) -> dict[str, Any]:
         """OpenAI's object of a batch."""
         counts = await store_queries.counts_of_batch(unit, row.id)
         return {
             "id": row.id,
             "object": "vector_store.files_batch",
             "created_at": int(row.created_at.timestamp()),
-            "vector_store_id": row.vector_store_id,
+            "vector_store_id": public_id(store),
             "status": _status(row, counts),
             "file_counts": counted(counts),
         }
@@ -174,14 +173,28 @@ class StoreFiles:
         made, number = _Joined(), -1
         while True:
             async with database.unit(scope) as unit:
-                store = await self._stores.found(unit, store_id)
-                await self.found(unit, store_id, file_id)
+                store = await self._stores.index(unit, store_id)
+                await self.found(unit, store.id, file_id)
                 key = await self._stores.key(unit, store)
-                batch = await queries.contents(unit, store_id, file_id, number, CHUNKS_AT_ONCE)
+                batch = await queries.contents(unit, store.id, file_id, number, CHUNKS_AT_ONCE)
             await asyncio.to_thread(made.add, key, store, file_id, batch)
             if len(batch) < CHUNKS_AT_ONCE:
                 return "".join(made.parts)
             number = batch[-1][0]
+
+    async def _locked(self, unit: Unit, store: VectorStore) -> Place:
+        """Nobody else changes the store until the unit of work ends.
+
+        Raises:
+            NotFound: it is gone.
+            Unavailable: another index has just taken its place.
+        """
+        place = await knowledge.lock_store(unit, store.id)
+        if place is not None:
+            return place
+        if (await store_queries.all_of(unit, [public_id(store)])).get(public_id(store)) is None:
+            raise NotFound(NO_STORE, param=PARAM)
+        raise Unavailable("The vector store has just been embedded anew. Send it once more.", retry_after_s=1.0)
 
 
 class _Joined:
@@ -210,6 +223,11 @@ def attributes_of(key: DataKey, row: VectorStoreFile) -> dict[str, Any]:
     place = attributes_place(row.vector_store_id, row.file_id, row.organization_id)
     found: dict[str, Any] = orjson.loads(open_sealed(key.key, row.attributes, place))
     return found
+
+
+def public_id(store: VectorStore) -> str:
+    """The id that people know of the store that this is, or is an index of."""
+    return store.index_of or store.id
 
 
 async def _check_files(unit: Unit, file_ids: Sequence[str], param: str) -> None:
@@ -252,7 +270,7 @@ def _status(row: VectorStoreFileBatch, counts: Counts) -> str:
     return "failed" if counts.total and counts.failed == counts.total else "completed"
 
 
-def _facts(row: VectorStoreFile) -> dict[str, Any]:
+def _facts(store: VectorStore, row: VectorStoreFile) -> dict[str, Any]:
     error = None
     if row.error_code is not None:
         code = row.error_code if row.error_code in LAST_ERRORS else "server_error"
@@ -262,7 +280,7 @@ def _facts(row: VectorStoreFile) -> dict[str, Any]:
         "id": row.file_id,
         "object": "vector_store.file",
         "created_at": int(row.created_at.timestamp()),
-        "vector_store_id": row.vector_store_id,
+        "vector_store_id": public_id(store),
         "usage_bytes": row.usage_bytes,
         "status": row.status,
         "last_error": error,

@@ -70,6 +70,33 @@ class Stores:
             raise BadRequest("This vector store has expired: make a new one.", param=PARAM)
         return row
 
+    async def index(self, unit: Unit, store_id: str, *, living: bool = False) -> VectorStore:
+        """What holds the files and chunks of a store of the caller (`api.db.tables.VectorStore`). Errors as `found`."""
+        row = await self.found(unit, store_id, living=living)
+        return (await queries.indexes(unit, [row]))[row.id]
+
+    async def reembed(self, unit: Unit, row: VectorStore, model: tuple[str, int]) -> None:
+        """Have all of a store embedded by another model, in the background; until that is done the old one answers.
+
+        What was under way before is given up; with the model that it has already, that is all.
+        """
+        for old in (await queries.attempts(unit, [row.id])).values():
+            await queries.change(unit, old.id, retired=True)
+        if (await queries.indexes(unit, [row]))[row.id].embedding_model == model[0]:
+            return
+        key, index_id = await self.key(unit, row), new_id("vs")
+        index = VectorStore(
+            id=index_id,
+            organization_id=row.organization_id,
+            user_id=row.user_id,
+            data_key_id=row.data_key_id,
+            about=_sealed(key, index_id, row.organization_id, NOTHING),
+            embedding_model=model[0],
+            dimensions=model[1],
+            index_of=row.id,
+        )
+        await queries.add(unit, index)
+
     async def key(self, unit: Unit, row: VectorStore) -> DataKey:
         """What seals all that the store holds.
 
@@ -92,13 +119,13 @@ class Stores:
         Raises:
             Unreadable: its key is gone, or the row was changed.
         """
-        counts = await queries.counts(unit, [row.id])
-        return _facts(row, counts[row.id]) | _opened(await self.key(unit, row), row)
+        (facts,) = await self._facts(unit, [row])
+        return facts | _opened(await self.key(unit, row), row)
 
     async def listed(self, unit: Unit, rows: Sequence[VectorStore]) -> list[dict[str, Any]]:
         """Stores among others: one that does not open has no name and says so in the log."""
-        counts = await queries.counts(unit, [row.id for row in rows])
-        return [_facts(row, counts[row.id]) | await self._about(unit, row) for row in rows]
+        facts = await self._facts(unit, rows)
+        return [told | await self._about(unit, row) for told, row in zip(facts, rows, strict=True)]
 
     async def remove(self, database: Database, scope: Scope, store_id: str) -> None:
         """Remove one of the caller with all that it holds, never the files themselves.
@@ -109,6 +136,20 @@ class Stores:
         async with database.unit(scope) as unit:
             await self.found(unit, store_id)
         await remove(database, scope, store_id)
+
+    async def _facts(self, unit: Unit, rows: Sequence[VectorStore]) -> list[dict[str, Any]]:
+        indexes = await queries.indexes(unit, rows)
+        coming = await queries.attempts(unit, [row.id for row in rows])
+        ids = [each.id for each in (*indexes.values(), *coming.values())]
+        counts = await queries.counts(unit, ids)
+        found = []
+        for row in rows:
+            index, new = indexes[row.id], coming.get(row.id)
+            told = _facts(row, counts[index.id]) | {"embedding_model": index.embedding_model, "reembedding": None}
+            if new is not None:
+                told["reembedding"] = _coming(new, counts[new.id], counts[index.id])
+            found.append(told)
+        return found
 
     async def _about(self, unit: Unit, row: VectorStore) -> dict[str, Any]:
         try:
@@ -167,7 +208,16 @@ def _facts(row: VectorStore, counts: Counts) -> dict[str, Any]:
         "expires_after": None if days is None else {"anchor": "last_active_at", "days": days},
         "expires_at": int(end.timestamp()) if end else None,
         "last_active_at": int(row.last_active_at.timestamp()),
-        "embedding_model": row.embedding_model,
+    }
+
+
+def _coming(new: VectorStore, counts: Counts, old: Counts) -> dict[str, Any]:
+    """How far a new index is. It takes the old one's place only where it lacks nothing that the old one has."""
+    over = counts.total == old.total and not counts.in_progress
+    return {
+        "embedding_model": new.embedding_model,
+        "status": "failed" if over and counts.completed < old.completed else "in_progress",
+        "file_counts": counted(counts),
     }
 
 

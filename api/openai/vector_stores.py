@@ -68,6 +68,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
+ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
 class ExpiresAfter(Wire):
     """How long a store is kept after it was last used."""
 
@@ -117,16 +120,17 @@ class NewStore(Wire):
     expires_after: ExpiresAfter | None = None
     file_ids: Annotated[list[FileId], Field(max_length=MAX_FILES)] | None = None
     chunking_strategy: ChunkingStrategy | None = None
-    embedding_model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    embedding_model: ModelName | None = None
 
 
 class StoreChange(Wire):
-    """What of a store becomes another; what is not named stays."""
+    """What of a store becomes another; what is not named stays. `embedding_model` is Manta's."""
 
     name: Name | None = None
     description: Description | None = None
     metadata: Metadata | None = None
     expires_after: ExpiresAfter | None = None
+    embedding_model: ModelName | None = None
 
 
 class NewStoreFile(Wire):

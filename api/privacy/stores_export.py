@@ -43,9 +43,10 @@ class StoresExport:
                 async with self._database.reading(scope) as unit:
                     rows, more = await queries.page(unit, scope.organization_id, scope.user_id, window)
                     told = await self._stores.listed(unit, rows)
+                    indexes = await queries.indexes(unit, rows)
                 for row, store in zip(rows, told, strict=True):
                     entry.write(between + orjson.dumps(store)[:-1] + b',"files":[')
-                    await self._write_files(entry, scope, row)
+                    await self._write_files(entry, scope, indexes[row.id])
                     entry.write(b"]}")
                     between = b","
                 if not more:

@@ -34,9 +34,9 @@ async def add_batch(request: Request, vector_store_id: str) -> Response:
     asked = read(NewBatch, context_of(request.scope))
 
     async def effect(unit: Unit) -> dict[str, Any]:
-        store = await services.stores.found(unit, vector_store_id, living=True)
+        store = await services.stores.index(unit, vector_store_id, living=True)
         row = await services.store_files.add_batch(unit, store, [wanted_of(each) for each in asked.all_files])
-        return await services.store_files.batch_told(unit, row)
+        return await services.store_files.batch_told(unit, store, row)
 
     return await once(request, effect, json_answer)
 
@@ -47,8 +47,9 @@ async def get_batch(request: Request, vector_store_id: str, batch_id: str) -> Re
     """How far a batch is."""
     services = services_of(request)
     async with services.database.unit(caller(request).scope) as unit:
-        row = await services.store_files.batch(unit, vector_store_id, batch_id)
-        return json_answer(await services.store_files.batch_told(unit, row))
+        store = await services.stores.index(unit, vector_store_id)
+        row = await services.store_files.batch(unit, store.id, batch_id)
+        return json_answer(await services.store_files.batch_told(unit, store, row))
 
 
 @router.post(BATCH + "/cancel", tags=["OpenAI"])
@@ -57,9 +58,10 @@ async def cancel_batch(request: Request, vector_store_id: str, batch_id: str) ->
     """Leave out what of a batch is not indexed yet."""
     services = services_of(request)
     async with services.database.unit(caller(request).scope) as unit:
-        row = await services.store_files.batch(unit, vector_store_id, batch_id)
+        store = await services.stores.index(unit, vector_store_id)
+        row = await services.store_files.batch(unit, store.id, batch_id)
         await services.store_files.cancel(unit, row)
-        return json_answer(await services.store_files.batch_told(unit, row))
+        return json_answer(await services.store_files.batch_told(unit, store, row))
 
 
 @router.get(BATCH + "/files", tags=["OpenAI"])
@@ -78,7 +80,7 @@ async def list_batch_files(
     services = services_of(request)
     window = Window(limit, after, before, order == "desc")
     async with services.database.unit(caller(request).scope) as unit:
-        store = await services.stores.found(unit, vector_store_id)
+        store = await services.stores.index(unit, vector_store_id)
         row = await services.store_files.batch(unit, store.id, batch_id)
         rows, more = await queries.page(unit, store.id, window, status=status, batch_id=row.id)
         return part(await services.store_files.told(unit, store, rows), more=more)

@@ -34,7 +34,7 @@ async def add_file(request: Request, vector_store_id: str) -> Response:
     asked = read(NewStoreFile, context_of(request.scope))
 
     async def effect(unit: Unit) -> dict[str, Any]:
-        store = await services.stores.found(unit, vector_store_id, living=True)
+        store = await services.stores.index(unit, vector_store_id, living=True)
         await services.store_files.add(unit, store, [wanted_of(asked)], param="file_id")
         row = await services.store_files.found(unit, store.id, asked.file_id)
         return (await services.store_files.told(unit, store, [row]))[0]
@@ -56,7 +56,7 @@ async def list_files(
     """The files of a vector store."""
     services = services_of(request)
     async with services.database.unit(caller(request).scope) as unit:
-        store = await services.stores.found(unit, vector_store_id)
+        store = await services.stores.index(unit, vector_store_id)
         rows, more = await queries.page(unit, store.id, Window(limit, after, before, order == "desc"), status=status)
         return part(await services.store_files.told(unit, store, rows), more=more)
 
@@ -67,7 +67,7 @@ async def get_file(request: Request, vector_store_id: str, file_id: str) -> Resp
     """One file of a vector store."""
     services = services_of(request)
     async with services.database.unit(caller(request).scope) as unit:
-        store = await services.stores.found(unit, vector_store_id)
+        store = await services.stores.index(unit, vector_store_id)
         row = await services.store_files.found(unit, store.id, file_id)
         return json_answer((await services.store_files.told(unit, store, [row]))[0])
 
@@ -79,7 +79,7 @@ async def change_file(request: Request, vector_store_id: str, file_id: str) -> R
     services = services_of(request)
     asked = read(StoreFileChange, context_of(request.scope))
     async with services.database.unit(caller(request).scope) as unit:
-        store = await services.stores.found(unit, vector_store_id, living=True)
+        store = await services.stores.index(unit, vector_store_id, living=True)
         await services.store_files.describe(unit, store, file_id, asked.attributes or {})
         row = await services.store_files.found(unit, store.id, file_id)
         return json_answer((await services.store_files.told(unit, store, [row]))[0])
@@ -91,7 +91,7 @@ async def remove_file(request: Request, vector_store_id: str, file_id: str) -> R
     """Take a file out of a vector store; the file itself stays."""
     services = services_of(request)
     async with services.database.unit(caller(request).scope) as unit:
-        store = await services.stores.found(unit, vector_store_id)
+        store = await services.stores.index(unit, vector_store_id)
         await services.store_files.remove(unit, store, file_id)
     return json_answer({"id": file_id, "object": "vector_store.file.deleted", "deleted": True})
 

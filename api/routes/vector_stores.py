@@ -27,8 +27,6 @@ router = guarded_router()
 
 Order = Literal["asc", "desc"]
 FileStatus = Annotated[Literal["in_progress", "completed", "failed", "cancelled"] | None, Query(alias="filter")]
-WORD = "manta"
-"""What is embedded to learn how many dimensions a model has."""
 
 
 @router.post("/v1/vector_stores", tags=["OpenAI"], openapi_extra=takes(NewStore))
@@ -38,7 +36,7 @@ async def create_store(request: Request) -> Response:
     services, scope = services_of(request), caller(request).scope
     asked = read(NewStore, context_of(request.scope))
     entry = model_calls.embedder(services.directory, asked.embedding_model)
-    dimensions = int((await model_calls.embed(request, entry, [WORD], "query")).shape[1])
+    dimensions = await model_calls.dimensions(request, entry)
     sizes = (asked.chunking_strategy or AUTO).sizes
 
     async def effect(unit: Unit) -> dict[str, Any]:
@@ -77,17 +75,22 @@ async def get_store(request: Request, vector_store_id: str) -> Response:
 @router.post("/v1/vector_stores/{vector_store_id}", tags=["OpenAI"], openapi_extra=takes(StoreChange))
 @requires(Permission.KNOWLEDGE_WRITE)
 async def change_store(request: Request, vector_store_id: str) -> Response:
-    """Another name, description, metadata or expiry; what is not named stays."""
+    """Another name, description, metadata, expiry or embedding model; what is not named stays."""
     services = services_of(request)
     asked = read(StoreChange, context_of(request.scope))
     days: dict[str, int | None] = {}
     if "expires_after" in asked.model_fields_set:
         days["expires_after_days"] = asked.expires_after.days if asked.expires_after else None
+    model = None
+    if asked.embedding_model is not None:
+        entry = model_calls.embedder(services.directory, asked.embedding_model)
+        model = entry.name, await model_calls.dimensions(request, entry)
     async with services.database.unit(caller(request).scope) as unit:
         row = await services.stores.found(unit, vector_store_id, living=True)
-        return json_answer(
-            await services.stores.told(unit, await services.stores.change(unit, row, _about(asked), days))
-        )
+        changed = await services.stores.change(unit, row, _about(asked), days)
+        if model is not None:
+            await services.stores.reembed(unit, changed, model)
+        return json_answer(await services.stores.told(unit, changed))
 
 
 @router.delete("/v1/vector_stores/{vector_store_id}", tags=["OpenAI"])

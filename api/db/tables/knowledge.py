@@ -12,12 +12,18 @@ OF_STORE = "vector_stores.id"
 
 
 class VectorStore(Base):
-    """A store of a person, or of the organization whose key made it. `about` is its name, description and metadata."""
+    """A store of a person, or of the organization whose key made it. `about` is its name, description and metadata.
+
+    Files and chunks are those of its index, which is the store itself until it is embedded anew: then it is another
+    row, `index_of` the store, that people do not see. `index_id` names the one that is searched, since `index_since`;
+    one that was searched, or is not wanted any more, is `retired`.
+    """
 
     __tablename__ = "vector_stores"
     __table_args__ = (
         Index("ix_vector_stores_list", "organization_id", "user_id", text("created_at DESC"), text("id DESC")),
         Index(None, "user_id"),
+        Index(None, "index_of"),
         Index(None, "last_active_at", postgresql_where=text("expires_after_days IS NOT NULL")),
     )
 
@@ -34,6 +40,10 @@ class VectorStore(Base):
     """Removals up to this one are forgotten: who stands before it begins anew."""
     next_chunk: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     expires_after_days: Mapped[int | None]
+    index_of: Mapped[str | None] = mapped_column(ForeignKey(OF_STORE, ondelete="CASCADE"))
+    index_id: Mapped[str | None]
+    index_since: Mapped[datetime | None]
+    retired: Mapped[bool] = mapped_column(server_default=text("false"))
     last_active_at: Mapped[Created]
     created_at: Mapped[Created]
 

@@ -11,9 +11,14 @@ CREATE TABLE vector_stores (
     feed_from bigint NOT NULL DEFAULT 0,
     next_chunk bigint NOT NULL DEFAULT 0,
     expires_after_days integer,
+    index_of text REFERENCES vector_stores (id) ON DELETE CASCADE,
+    index_id text,
+    index_since timestamptz,
+    retired boolean NOT NULL DEFAULT false,
     last_active_at timestamptz NOT NULL DEFAULT now(),
     created_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX ix_vector_stores_index_of ON vector_stores (index_of);
 CREATE INDEX ix_vector_stores_list ON vector_stores (organization_id, user_id, created_at DESC, id DESC);
 CREATE INDEX ix_vector_stores_user_id ON vector_stores (user_id);
 CREATE INDEX ix_vector_stores_last_active_at ON vector_stores (last_active_at) WHERE expires_after_days IS NOT NULL;

@@ -1,0 +1,237 @@
+"""A second index beside the first, and the moment when it takes its place. Chunks are written as by the ingest."""
+
+from pathlib import Path
+
+import pytest
+
+from api.control.feed import StoreFeed
+from api.control.reembedding import Reembedding
+from api.db import knowledge, reembedding, vector_stores
+from api.db.tables import VectorStore, VectorStoreFile
+from api.knowledge.store_files import StoreFiles, Wanted
+from api.knowledge.stores import Stores
+from configs.errors import NotFound, Unavailable
+from configs.postgres import EmbeddedPostgres
+from retrieval.collection import Hit, Query
+from retrieval.filters import parse
+from tests.fixtures.database import query
+from tests.fixtures.shelves import D, Replica, Shelf, near, vector
+
+OTHER = ("other", D)
+
+
+async def always() -> bool:
+    return True
+
+
+class Life:
+    """A store, its new index, and who makes it."""
+
+    def __init__(self, store: Shelf, postgres: EmbeddedPostgres, replica: Replica) -> None:
+        self.store = store
+        self.postgres = postgres
+        self.replica = replica
+        self.stores = Stores(store.vault)
+        self.files = StoreFiles(self.stores)
+        self.job = Reembedding(store.jobs, store.vault, replica.following, always)
+
+    async def begin(self, model: tuple[str, int] = OTHER) -> None:
+        async with self.store.database.unit(self.store.scope) as unit:
+            await self.stores.reembed(unit, await self.stores.found(unit, self.store.id), model)
+
+    async def told(self) -> dict[str, object]:
+        async with self.store.database.unit(self.store.scope) as unit:
+            return await self.stores.told(unit, await self.stores.found(unit, self.store.id))
+
+    async def index(self) -> VectorStore:
+        async with self.store.database.unit(self.store.scope) as unit:
+            return await self.stores.index(unit, self.store.id)
+
+    async def new(self) -> Shelf:
+        async with self.store.database.unit(self.store.scope) as unit:
+            found = (await vector_stores.attempts(unit, [self.store.id]))[self.store.id]
+        return Shelf(self.store.database, self.store.jobs, self.store.vault, self.store.scope, found.id)
+
+    def complete(self, store_id: str, file_id: str, status: str = "completed") -> None:
+        query(
+            self.postgres,
+            "UPDATE vector_store_files SET status = %s WHERE vector_store_id = %s AND file_id = %s",
+            status, store_id, file_id,
+        )  # fmt: skip
+
+    async def filled(self, *numbers: int) -> str:
+        file_id = await self.store.filled(*numbers)
+        self.complete(self.store.id, file_id)
+        return file_id
+
+    async def embed(self, file_id: str, *numbers: int, status: str = "completed") -> None:
+        """As the ingest does with a file of the new index; its vectors are 100 further."""
+        new = await self.new()
+        await new.chunks(file_id, [f"word{each}" for each in numbers], [vector(each + 100) for each in numbers])
+        self.complete(new.id, file_id, status)
+
+    async def found(self, asked: Query) -> list[int]:
+        index = await self.index()
+        (hits,) = await self.replica.following.find(index.id, index.seq, [asked])
+        return [hit.chunk_id for hit in hits]
+
+
+@pytest.fixture
+def life(store: Shelf, postgres: EmbeddedPostgres, feed: StoreFeed, tmp_path: Path) -> Life:
+    return Life(store, postgres, Replica(feed, tmp_path / "search"))
+
+
+async def test_the_new_index_takes_the_place_when_it_has_everything(life: Life) -> None:
+    first, second = await life.filled(1), await life.filled(2)
+    await life.begin()
+    assert (await life.told())["reembedding"] == {
+        "embedding_model": "other",
+        "status": "in_progress",
+        "file_counts": {"in_progress": 0, "completed": 0, "failed": 0, "cancelled": 0, "total": 0},
+    }
+    assert await life.job.turn() == 0
+    await life.embed(first, 1)
+    assert await life.job.turn() == 0
+    assert (await life.index()).id == life.store.id
+    assert await life.found(near(2, 1)) == [1]
+    await life.embed(second, 2)
+    new = await life.new()
+    assert await life.job.turn() == 1
+    assert (await life.index()).id == new.id
+    told = await life.told()
+    assert (told["id"], told["embedding_model"], told["reembedding"]) == (life.store.id, "other", None)
+    assert await life.found(near(102, 1)) == [1]
+    async with life.store.database.unit(life.store.scope) as unit:
+        index = await life.stores.index(unit, life.store.id)
+        (file,) = await life.files.told(unit, index, [await life.files.found(unit, index.id, first)])
+    assert (file["vector_store_id"], file["attributes"]) == (life.store.id, {"n": 1.0})
+
+
+async def test_what_was_searched_before_stays_for_a_minute(life: Life) -> None:
+    file_id = await life.filled(1)
+    await life.begin()
+    await life.job.turn()
+    await life.embed(file_id, 1)
+    assert await life.job.turn() == 1
+    rows = "SELECT count(*) FROM chunks WHERE vector_store_id = %s"
+    await life.job.turn()
+    assert query(life.postgres, rows, life.store.id) == [(1,)]
+    query(
+        life.postgres, "UPDATE vector_stores SET index_since = now() - interval '1 hour' WHERE id = %s", life.store.id
+    )
+    await life.job.turn()
+    assert query(life.postgres, rows, life.store.id) == [(0,)]
+    second = (await life.index()).id
+    await life.begin(("third", D))
+    await life.job.turn()
+    await life.embed(file_id, 1)
+    assert await life.job.turn() == 1
+    assert query(life.postgres, "SELECT retired FROM vector_stores WHERE id = %s", second) == [(True,)]
+    query(
+        life.postgres, "UPDATE vector_stores SET index_since = now() - interval '1 hour' WHERE id = %s", life.store.id
+    )
+    await life.job.turn()
+    assert query(life.postgres, "SELECT 1 FROM vector_stores WHERE id = %s", second) == []
+    assert await life.found(near(101, 1)) == [0]
+
+
+async def test_files_come_go_and_change_meanwhile(life: Life) -> None:
+    kept, gone = await life.filled(1), await life.filled(2)
+    await life.begin()
+    await life.job.turn()
+    await life.embed(kept, 1)
+    await life.embed(gone, 2)
+    late = await life.filled(3)
+    async with life.store.database.unit(life.store.scope) as unit:
+        index = await life.stores.index(unit, life.store.id)
+        await life.files.remove(unit, index, gone)
+        await life.files.describe(unit, index, kept, {"n": 9.0})
+    assert await life.job.turn() == 0
+    await life.embed(late, 3)
+    assert await life.job.turn() == 1
+    assert set(await life.found(near(1))) == {0, 2}
+    assert await life.found(Query(vector(1), filter=parse({"type": "eq", "key": "n", "value": 9}))) == [0]
+
+
+async def test_a_file_that_fails_keeps_the_old_index_and_is_said(life: Life) -> None:
+    file_id = await life.filled(1)
+    await life.begin()
+    await life.job.turn()
+    life.complete((await life.new()).id, file_id, "failed")
+    assert await life.job.turn() == 0
+    told = (await life.told())["reembedding"]
+    assert isinstance(told, dict)
+    assert told["status"] == "failed"
+    await life.begin(("any", D))
+    assert (await life.told())["reembedding"] is None
+    await life.job.turn()
+    assert query(life.postgres, "SELECT 1 FROM vector_stores WHERE index_of = %s", life.store.id) == []
+    assert await life.found(near(1)) == [0]
+
+
+async def test_one_that_failed_before_may_fail_again(life: Life) -> None:
+    good, bad = await life.filled(1), await life.store.file()
+    life.complete(life.store.id, bad, "failed")
+    await life.begin()
+    await life.job.turn()
+    await life.embed(good, 1)
+    life.complete((await life.new()).id, bad, "failed")
+    assert await life.job.turn() == 1
+
+
+async def test_an_index_is_no_store_of_its_own(life: Life) -> None:
+    await life.begin()
+    new = await life.new()
+    async with life.store.database.unit(life.store.scope) as unit:
+        with pytest.raises(NotFound):
+            await life.stores.found(unit, new.id)
+    await life.stores.remove(life.store.database, life.store.scope, life.store.id)
+    assert query(life.postgres, "SELECT 1 FROM vector_stores WHERE id = %s", new.id) == []
+
+
+async def test_who_comes_too_late_writes_nothing_into_the_old_one(life: Life) -> None:
+    file_id = await life.filled(1)
+    async with life.store.database.unit(life.store.scope) as unit:
+        before = await life.stores.index(unit, life.store.id)
+    await life.begin()
+    await life.job.turn()
+    await life.embed(file_id, 1)
+    assert await life.job.turn() == 1
+    async with life.store.jobs.unit() as unit:
+        assert await knowledge.lock_store(unit, life.store.id) is None
+    with pytest.raises(Unavailable):
+        async with life.store.database.unit(life.store.scope) as unit:
+            await life.files.add(unit, before, [Wanted(file_id, 100, 0)])
+
+
+class Away:
+    """Search that does not run."""
+
+    async def find(self, store_id: str, min_seq: int, queries: object) -> list[list[Hit]]:
+        raise Unavailable("search does not answer")
+
+
+async def test_nothing_is_swapped_that_search_has_not_read(life: Life) -> None:
+    file_id = await life.filled(1)
+    await life.begin()
+    await life.job.turn()
+    await life.embed(file_id, 1)
+    away = Reembedding(life.store.jobs, life.store.vault, Away(), always)
+    with pytest.raises(Unavailable):
+        await away.turn()
+    assert (await life.index()).id == life.store.id
+    assert await life.job.turn() == 1
+
+
+async def test_many_files_are_copied_in_steps(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.control.reembedding.AT_ONCE", 2)
+    files = [await life.filled(number) for number in range(5)]
+    await life.begin()
+    await life.job.turn()
+    for number, file_id in enumerate(files):
+        await life.embed(file_id, number)
+    assert await life.job.turn() == 1
+    async with life.store.jobs.unit() as unit:
+        index = await life.index()
+        assert await reembedding.attempts(unit) == []
+        assert await unit.get(VectorStoreFile, (index.id, files[4])) is not None
