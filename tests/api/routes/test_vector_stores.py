@@ -172,7 +172,7 @@ async def test_a_store_whose_time_is_over(knowing: Application, fresh: str) -> N
             with pytest.raises(BadRequestError, match="expired"):
                 await refused
         jobs = jobs_of(knowing)
-        assert (await tidy(jobs))[0] == 1
+        assert (await tidy(jobs))[0] >= 1
         await jobs.close()
         with pytest.raises(NotFoundError):
             await client.vector_stores.retrieve(made.id)
@@ -208,7 +208,7 @@ async def test_a_removal_that_breaks_off_is_finished(
                 await client.vector_stores.delete(made.id)
         assert (await client.vector_stores.retrieve(made.id)).status == "expired"
         jobs = jobs_of(knowing)
-        assert (await tidy(jobs))[0] == 1
+        assert (await tidy(jobs))[0] >= 1
         await jobs.close()
         with pytest.raises(NotFoundError):
             await client.vector_stores.retrieve(made.id)
