@@ -71,6 +71,11 @@ async def indexes(session: AsyncSession, stores: Sequence[VectorStore]) -> dict[
     return {row.id: found.get(row.id, row) for row in stores}
 
 
+async def index_ids(session: AsyncSession, store_id: str) -> list[str]:
+    """All rows that are or were indexes of a store, besides itself."""
+    return list(await session.scalars(select(VectorStore.id).where(VectorStore.index_of == store_id)))
+
+
 async def attempts(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, VectorStore]:
     """The new index that is being made for each of these stores, where one is."""
     store = aliased(VectorStore)

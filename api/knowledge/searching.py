@@ -12,8 +12,7 @@ from typing import Any
 
 from fastapi import Request
 
-from api.db import passages as queries_of_passages
-from api.db import vector_stores as store_queries
+from api.db import passages as queries
 from api.db.tables import VectorStore
 from api.directory import Entry
 from api.knowledge import model_calls, rewriting
@@ -105,9 +104,7 @@ async def search(
 
 async def _stores(services: Services, scope: Scope, store_ids: Sequence[str]) -> list[VectorStore]:
     async with services.database.unit(scope) as unit:
-        found = [await services.stores.index(unit, each, living=True) for each in store_ids]
-        await store_queries.touch(unit, store_ids)
-    return found
+        return await services.stores.used(unit, store_ids)
 
 
 def _ranker(request: Request, name: str) -> Entry | None:
@@ -179,7 +176,7 @@ async def _read(
                 continue
             key = await services.stores.key(unit, store)
             opener, names = feed.StoreKey(store.id, store.organization_id, store.dimensions, key.key), {}
-            for chunk, row, file in await queries_of_passages.found(unit, store.id, list(scores)):
+            for chunk, row, file in await queries.found(unit, store.id, list(scores)):
                 if file.id not in names:
                     names[file.id] = (await services.library.listed(unit, file))["filename"]
                 content = _content(opener, chunk)

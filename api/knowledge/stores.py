@@ -3,6 +3,7 @@
 A store belongs to the person who made it, or to the organization whose key did.
 """
 
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,8 @@ NO_STORE = "There is no such vector store."
 PARAM = "vector_store_id"
 REMOVED_AT_ONCE = 5000
 """Chunks, then files, that leave a store in one unit of work: a large store goes in steps."""
+NOTED_EVERY = timedelta(minutes=1)
+"""How often it is noted that a store is used (`queries.touch` holds to it)."""
 NOTHING: dict[str, Any] = {"name": "", "description": None, "metadata": {}}
 
 
@@ -66,9 +69,19 @@ class Stores:
         row = (await queries.all_of(unit, [store_id])).get(store_id)
         if row is None:
             raise NotFound(NO_STORE, param=PARAM)
-        if living and over(row):
-            raise BadRequest("This vector store has expired: make a new one.", param=PARAM)
-        return row
+        return _living(row) if living else row
+
+    async def used(self, unit: Unit, store_ids: Sequence[str]) -> list[VectorStore]:
+        """What is searched now for these stores of the caller. Errors as `found`, with `living`."""
+        rows = await queries.all_of(unit, store_ids)
+        missing = next((each for each in store_ids if each not in rows), None)
+        if missing is not None:
+            raise NotFound(NO_STORE if len(store_ids) == 1 else f"There is no vector store {missing!r}.", param=PARAM)
+        found, rested = [_living(rows[each]) for each in store_ids], datetime.now(UTC) - NOTED_EVERY
+        if any(each.last_active_at < rested for each in found):
+            await queries.touch(unit, store_ids)
+        indexes = await queries.indexes(unit, found)
+        return [indexes[each] for each in store_ids]
 
     async def index(self, unit: Unit, store_id: str, *, living: bool = False) -> VectorStore:
         """What holds the files and chunks of a store of the caller (`api.db.tables.VectorStore`). Errors as `found`."""
@@ -166,13 +179,20 @@ async def remove(database: Database, scope: Scope | None, store_id: str) -> None
     """
     async with database.unit(scope) as unit:
         await queries.end_now(unit, store_id)
-    for step in (queries.remove_chunks, queries.remove_files):
+        ids = [store_id, *await queries.index_ids(unit, store_id)]
+    for each, step in itertools.product(ids, (queries.remove_chunks, queries.remove_files)):
         while True:
             async with database.unit(scope) as unit:
-                if await step(unit, store_id, REMOVED_AT_ONCE) == 0:
+                if await step(unit, each, REMOVED_AT_ONCE) == 0:
                     break
     async with database.unit(scope) as unit:
         await queries.remove(unit, store_id)
+
+
+def _living(row: VectorStore) -> VectorStore:
+    if over(row):
+        raise BadRequest("This vector store has expired: make a new one.", param=PARAM)
+    return row
 
 
 def over(row: VectorStore) -> bool:
