@@ -9,7 +9,10 @@ class KnowledgeSpec(Spec):
     """Answers from documents (`file_search` in chat)."""
 
     min_score: float = Field(
-        0.2, ge=0, le=1, description="least relevance of a passage where a request names no `score_threshold`"
+        0.2,
+        ge=0,
+        le=1,
+        description="least search score of a passage, before any reranker, where a request names no `score_threshold`",
     )
     no_answer: str = Field(
         "The documents do not contain an answer to this.",

@@ -98,14 +98,18 @@ def queries_of(messages: Sequence[Message]) -> list[str]:
 
 
 def options_of(tool: FileSearchTool, least: float) -> SearchOptions:
-    """How is searched; `least` is the relevance asked for where the request names none."""
+    """How is searched; `least` is the relevance asked for where the request names none.
+
+    It is that of the search: what numbers a reranker gives to what is relevant is its own.
+    """
     ranking = tool.ranking_options or RankingOptions()
     named = "score_threshold" in ranking.model_fields_set
     weights = ranking.hybrid_search
     return SearchOptions(
         max_results=tool.max_num_results,
         filters=tool.filter,
-        score_threshold=ranking.score_threshold if named else least,
+        score_threshold=ranking.score_threshold,
+        floor=0.0 if named else least,
         ranker=ranking.ranker,
         weights=(1.0, 1.0) if weights is None else (weights.embedding_weight, weights.text_weight),
         mmr_lambda=ranking.mmr_lambda,

@@ -42,12 +42,14 @@ RANKER = "ranking_options.ranker"
 class SearchOptions:
     """How to search. `weights` are those of vectors and words; see `retrieval.collection.Query` for the rest.
 
+    `floor` leaves out what is less relevant before a reranker sees it, `score_threshold` what is at the end.
     `ranker`: "none" leaves the order of the fusion, "auto" takes the first reranker there is, a name that model.
     """
 
     max_results: int = 10
     filters: Filter | None = None
     score_threshold: float = 0.0
+    floor: float = 0.0
     ranker: str = AUTO
     weights: tuple[float, float] = (1.0, 1.0)
     mmr_lambda: float | None = None
@@ -90,7 +92,8 @@ async def search(
     wanted = options.max_results
     if ranker is not None and options.mmr_lambda is None:
         wanted = max(RERANKED * wanted, LEAST_RERANKED)
-    asked = replace(options, max_results=wanted, score_threshold=0.0 if ranker else options.score_threshold)
+    least = options.floor if ranker else max(options.floor, options.score_threshold)
+    asked = replace(options, max_results=wanted, score_threshold=least)
     vectors = await _vectors(request, stores, queries) if options.weights[0] > 0 else {}
     lists = await asyncio.gather(
         *(services.finder.find(each.id, each.seq, _queries(queries, vectors.get(each.id), asked)) for each in stores)

@@ -263,12 +263,13 @@ def test_a_message_without_text_cannot_be_looked_for(last: dict[str, Any]) -> No
 def test_what_the_tool_asks_for_is_what_is_searched() -> None:
     given: dict[str, Any] = {"type": "file_search", "vector_store_ids": ["vs_1"]}
     plain = options_of(FileSearchTool.model_validate(given), 0.2)
-    assert (plain.max_results, plain.score_threshold, plain.filters) == (10, 0.2, None)
+    assert (plain.max_results, plain.score_threshold, plain.floor, plain.filters) == (10, 0.0, 0.2, None)
     weights = {"embedding_weight": 2.0, "text_weight": 0.5}
     ranking = {"score_threshold": 0.0, "hybrid_search": weights, "mmr_lambda": 0.3}
     more = {"max_num_results": 3, "filters": {"type": "eq", "key": "k", "value": "v"}, "ranking_options": ranking}
     asked = options_of(FileSearchTool.model_validate(given | more), 0.2)
-    assert (asked.max_results, asked.score_threshold, asked.weights, asked.mmr_lambda) == (3, 0.0, (2.0, 0.5), 0.3)
+    assert (asked.max_results, asked.score_threshold, asked.floor) == (3, 0.0, 0.0)
+    assert (asked.weights, asked.mmr_lambda) == ((2.0, 0.5), 0.3)
     assert asked.filters is not None
 
 
