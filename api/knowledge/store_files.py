@@ -164,7 +164,7 @@ class StoreFiles:
         }
 
     async def text(self, database: Database, scope: Scope, store_id: str, file_id: str) -> str:
-        """The text of a file, put together from its chunks; what stood between them is a line's end.
+        """The text of a file, put together from its chunks; offsets in it are those of the chunks.
 
         Raises:
             NotFound: the caller has no such store, or it has no such file.
@@ -208,8 +208,8 @@ class _Joined:
         for number, content in batch:
             place = chunk_place(store.id, file_id, number, "content", store.organization_id)
             chunk = orjson.loads(open_sealed(key.key, content, place))
-            if chunk["start"] > self._end and self.parts:
-                self.parts.append("\n")
+            if chunk["start"] > self._end:  # spaces: as many, so that offsets hold
+                self.parts.append("\n".ljust(chunk["start"] - self._end))
             self.parts.append(chunk["text"][max(0, self._end - chunk["start"]) :])
             self._end = max(self._end, chunk["end"])
 

@@ -75,8 +75,12 @@ async def test_what_a_file_holds_is_told_once(knowing: Application, fresh: str) 
         query(knowing.postgres, "UPDATE chunks SET id = id + 100 WHERE vector_store_id = %s", store)
         await index(knowing, person, client, store, file, ["abc", "bcd"], start=0, end=3)
         assert (await files.content(file, vector_store_id=store)).data[0].text == "abc"
+        await index(knowing, person, client, store, file, ["The heron waits.", "It is patient."], gap=4)
+        (told,) = (await files.content(file, vector_store_id=store)).data
+        assert told.text is not None
+        assert told.text[20:] == "It is patient."
         counts = await client.vector_stores.retrieve(store)
-        assert (counts.status, counts.file_counts.completed, counts.usage_bytes) == ("completed", 1, 6)
+        assert (counts.status, counts.file_counts.completed, counts.usage_bytes) == ("completed", 1, 30)
 
 
 async def test_adding_a_file_again(knowing: Application, fresh: str) -> None:
