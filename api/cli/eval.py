@@ -20,7 +20,7 @@ from configs import files
 from configs.errors import BadRequest, ConfigurationError, Internal
 from configs.frames import HEAD_BYTES, framed
 from configs.processes import Command
-from configs.specs import Kind, ModelSpec
+from configs.specs import Kind, ModelParams, ModelSpec
 from retrieval.evaluation import report
 
 app = application(groups=True, description="Measure how good answers are.")
@@ -28,6 +28,8 @@ app = application(groups=True, description="Measure how good answers are.")
 MODULE = "serving.evaluation"
 NAME = "evaluation"
 NOBODY = "none"
+DEFAULT_RERANKER = ModelSpec(model_name="reranker", kind=Kind.RERANK, params=ModelParams(model="joint/reranker"))
+"""The one that comes with Manta."""
 Tell = Callable[[str, int, int], object]
 COLUMNS = ["ranker", "nDCG@10", "MRR", "recall@1", "recall@5", "recall@10", "ms per question"]
 
@@ -42,7 +44,9 @@ def retrieval(
     *,
     output: Annotated[Path | None, typer.Option(help="Where an HTML report with plots goes.")] = None,
     embedder: Annotated[str | None, typer.Option(help="The embedding model's name; else the first.")] = None,
-    reranker: Annotated[str | None, typer.Option(help="The rerank model's name, or none; else the first.")] = None,
+    reranker: Annotated[
+        str | None, typer.Option(help="The rerank model's name, or none; else the first, else Manta's own.")
+    ] = None,
     max_tokens: Annotated[int, typer.Option(help="Tokens of a chunk.", min=100, max=4096)] = 800,
     overlap_tokens: Annotated[int, typer.Option(help="Tokens that neighbours share.", min=0)] = 400,
     documents: Annotated[int | None, typer.Option(help="Only so many documents, to try it out.", min=1)] = None,
@@ -55,8 +59,7 @@ def retrieval(
     models = catalog.configuration.model_list
     if overlap_tokens > max_tokens // 2:
         raise BadRequest("--overlap-tokens is at most half of --max-tokens")
-    rerankers = [spec for spec in models if spec.kind is Kind.RERANK]
-    judge = chosen(models, Kind.RERANK, reranker, None) if rerankers and reranker != NOBODY else None
+    judge = None if reranker == NOBODY else chosen(models, Kind.RERANK, reranker, DEFAULT_RERANKER)
     asked = {
         "embedder": chosen(models, Kind.EMBEDDING, embedder, None).model_dump_json(),
         "reranker": judge.model_dump_json() if judge else None,

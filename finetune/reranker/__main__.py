@@ -44,18 +44,20 @@ def main() -> None:
     _say(f"{len(found)} passages, {len(learnt)} questions to learn from, {len(kept_apart)} kept apart")
     base, tokenizer = load_base(base_folder())
     data, dev = (dataset(base, tokenizer, each) for each in (learnt, kept_apart))
-    layer = Interaction(base.bert.config)
-    layer.start_from(base.bert)
+    layer, start = (Interaction(base.bert.config) for _ in range(2))
+    for each in (layer, start):
+        each.start_from(base.bert)
     last = training.Progress(0, float("nan"), 0.0)
     for last in training.train(base, layer, data, arguments.steps, SEED):
         _say(f"step {last.step}  loss {last.loss:.3f}  {last.steps_per_s:.2f} steps/s")
+    training.mixed(layer, start)
     ours, theirs = training.reciprocal_rank(base, layer, dev)
     facts = card.Facts(
         parameters=sum(part.numel() for part in layer.parameters()) / 1e6,
         passages=len(found), packages=len({each.package for each in found}), held_out=len(held_out),
         dev=len(kept_apart), dev_packages=len({found[each.place].package for each in kept_apart}),
         questions=len(learnt), size=training.QUESTIONS, wrong=training.WRONG, steps=last.step, loss=last.loss,
-        hard=2 * HARD, ours=ours, theirs=theirs,
+        kept=training.KEPT, hard=2 * HARD, ours=ours, theirs=theirs,
     )  # fmt: skip
     save(layer, arguments.out, card.text(facts))
     _say(f"kept apart: {ours:.3f}, by vectors {theirs:.3f}; written to {arguments.out}")

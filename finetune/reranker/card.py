@@ -25,7 +25,7 @@ joint/reranker}}`.
 
 ## What it learnt from
 
-`python -m finetune.reranker` makes it, the same from the same packages. Its text are docstrings of the installed
+`python -m finetune.reranker` makes it, the same from the same packages. Its text is the docstrings of installed
 packages whose metadata names a permissive licence (MIT, BSD, Apache, ISC, PSF), and of Python itself ({passages:,} of
 {packages} packages). Questions are made by rules of first sentences, other sentences and names; what a question is
 made of is mostly taken out of its passage. Wrong answers are other docstrings that are near by vectors and by words.
@@ -50,6 +50,7 @@ sentence_transformers/<folder or hub id>}}`.
 | questions | {questions:,} |
 | steps of {size} questions with {wrong} wrong answers each | {steps:,} |
 | loss at the end, nats per question | {loss:.3f} |
+| share of the start that was kept in the weights | {kept:.2f} |
 | questions kept apart: mean of 1 / the place of the right answer among {hard} hard ones | {ours:.3f} |
 | the same by the base's vectors | {theirs:.3f} |
 | weights | safetensors, float16 |
@@ -71,6 +72,7 @@ class Facts:
     wrong: int
     steps: int
     loss: float
+    kept: float
     hard: int
     ours: float
     theirs: float

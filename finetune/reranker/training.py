@@ -21,6 +21,9 @@ HEAD = ("shares", "sharpness", "worth", "verdict", "sides")
 LOWEST_RATE, WARM_UP_SHARE = 0.02, 0.05
 YES_OR_NO = 0.2
 """Weight of the loss that asks for each pair alone whether it fits, so that a score means something by itself."""
+KEPT = 0.5
+"""How much of the start stays in the weights (WiSE-FT, whose default it is; Wortsman et al., arXiv:2109.01903): what
+was learnt on docstrings must not cost what the base knows of other text."""
 REPORT_EVERY = 50
 
 
@@ -55,6 +58,13 @@ def train(base: Base, layer: Interaction, data: Dataset, steps: int, seed: int) 
             yield Progress(step, shown, step / (time.monotonic() - started_s))
         if step == steps:
             return
+
+
+def mixed(layer: Interaction, start: Interaction) -> None:
+    """Bring the weights back towards those at the start, by KEPT."""
+    with torch.no_grad():
+        for learnt, first in zip(layer.parameters(), start.parameters(), strict=True):
+            learnt.lerp_(first, KEPT)
 
 
 def rate(share: float) -> float:

@@ -90,6 +90,16 @@ def test_a_few_steps_teach_it_and_the_backend_scores_alike(
     assert np.allclose(scores, wanted.numpy(), atol=5e-3)
 
 
+def test_half_of_the_start_stays(base: Base) -> None:
+    start, layer = Interaction(base.bert.config), Interaction(base.bert.config)
+    for each in (start, layer):
+        each.start_from(base.bert)
+    with torch.no_grad():
+        layer.shares.add_(1.0)
+    training.mixed(layer, start)
+    assert torch.allclose(layer.shares, start.shares + (1 - training.KEPT))
+
+
 def test_the_rate_rises_and_falls() -> None:
     assert training.rate(0) == 0
     assert training.rate(1) == pytest.approx(training.LOWEST_RATE)
