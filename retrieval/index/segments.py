@@ -21,7 +21,7 @@ Source = Callable[[int, int], Vectors]
 
 CANDIDATES = 20
 """How many times k the 4-bit scan hands on, and no fewer than FEWEST."""
-FEWEST = 400
+FEWEST = 500
 BATCH = 10_000
 TRAINED = 64
 """Vectors per group that training looks at."""
