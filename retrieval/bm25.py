@@ -9,6 +9,7 @@ counts would ask for a new index: that is why it is not used.)
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -91,28 +92,50 @@ class Lexicon:
             self.postings[term] = array("i", documents.tobytes()), array("i", often.tobytes())
 
 
-def scores(lexicons: Sequence[Lexicon], alive: Sequence[Mask], terms: Sequence[str]) -> tuple[list[Vectors], float]:
-    """For each lexicon the scores [documents] of a query, and what a document could reach at most.
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A lexicon, which of its documents count [documents], how many they are, and their terms together."""
 
-    A document that is not alive has 0, as has one without a term.
+    lexicon: Lexicon
+    flags: Mask
+    count: int
+    terms: int
+
+
+Scored = tuple[Numbers, Vectors]
+"""Documents, rising, and the score of each."""
+
+
+def scores(parts: Sequence[Living], terms: Sequence[str]) -> tuple[list[Scored], float]:
+    """For each part the documents that hold a term, with their scores, and what a document could reach at most.
+
+    Costs as much as there are postings of the terms, however many documents there are.
     """
-    found = [np.zeros(len(lexicon.lengths), np.float32) for lexicon in lexicons]
-    lengths = [np.array(lexicon.lengths, np.float32) for lexicon in lexicons]
-    living = sum(int(mask.sum()) for mask in alive)
-    total = sum(float(each[mask].sum()) for each, mask in zip(lengths, alive, strict=True))
-    norms = [K1 * (1 - B + B * each / max(total / max(living, 1), 1e-9)) for each in lengths]
+    living, total = sum(part.count for part in parts), sum(part.terms for part in parts)
+    mean = max(total / max(living, 1), 1e-9)
+    found: list[list[Scored]] = [[] for _ in parts]
     most = 0.0
     for term, weight in Counter(terms).items():
-        holders = [_living(lexicon, mask, term) for lexicon, mask in zip(lexicons, alive, strict=True)]
+        holders = [_living(part, term) for part in parts]
         with_term = sum(len(documents) for documents, _ in holders)
         idf = weight * float(np.log1p((living - with_term + 0.5) / (with_term + 0.5)))
         most += idf
-        for (documents, often), into, norm in zip(holders, found, norms, strict=True):
-            into[documents] += idf * often / (often + norm[documents])
-    return found, most
+        for part, (documents, often), into in zip(parts, holders, found, strict=True):
+            lengths = np.frombuffer(part.lexicon.lengths, np.int32)[documents] if len(documents) else documents
+            norms = K1 * (1 - B + B * lengths.astype(np.float32) / np.float32(mean))
+            into.append((documents, (idf * often / (often + norms)).astype(np.float32)))
+    return [_summed(each) for each in found], most
 
 
-def _living(lexicon: Lexicon, alive: Mask, term: str) -> tuple[Numbers, Numbers]:
-    documents, often = lexicon.holding(term)
-    kept = alive[documents]
+def _living(part: Living, term: str) -> tuple[Numbers, Numbers]:
+    documents, often = part.lexicon.holding(term)
+    kept = part.flags[documents]
     return documents[kept], often[kept]
+
+
+def _summed(found: Sequence[Scored]) -> Scored:
+    if not found:
+        return np.empty(0, np.int32), np.empty(0, np.float32)
+    documents, places = np.unique(np.concatenate([each[0] for each in found]), return_inverse=True)
+    summed = np.bincount(places, np.concatenate([each[1] for each in found]), len(documents))
+    return documents.astype(np.int32), summed.astype(np.float32)

@@ -13,7 +13,8 @@ import numpy as np
 
 from configs.errors import BadRequest
 from retrieval import bm25, fusion
-from retrieval.filters import Attributes, Columns
+from retrieval.bm25 import Scored
+from retrieval.filters import Attributes, Columns, Value
 from retrieval.index import checks
 from retrieval.index.protocol import Ids, Place, Shape, Vectors
 from retrieval.part import Part
@@ -123,14 +124,25 @@ class Collection:
             return [self._answer(found) for found in begun]
 
     def content(self) -> Content:
-        """The whole content at one moment. Searches go on meanwhile, changes wait."""
+        """The whole content at one moment. Searches and changes go on meanwhile, but for a moment."""
         dimensions = self.shape.dimensions
         with self._reading.shared():
             frozen = [
                 Part.merged([part], [part.alive()], dimensions, None) if part.grows else part for part in self._parts
             ]
-            states = [part.state() for part in frozen if part.chunk_ids]
-            return Content(dimensions, self.seq, states, list(self._files), self._columns.attributes())
+            parts = [(part, bytes(part.flags)) for part in frozen if part.chunk_ids]
+            files, attributes, seq = self._told()
+        # Of a frozen part nothing but its flags changes: it is copied while searches and changes go on.
+        return Content(dimensions, seq, [part.state(flags) for part, flags in parts], files, attributes)
+
+    def _told(self) -> tuple[list[str], list[dict[str, Value]], int]:
+        """Files by number, and their attributes; of a file without chunks neither, but its number."""
+        held = np.zeros(len(self._files), bool)
+        for part in self._parts:
+            held[part.file_numbers()[part.alive()]] = True
+        files = [name if held[number] else f"-{number}" for name, number in self._files.items()]
+        told = self._columns.attributes()
+        return files, [each if held[number] else {} for number, each in enumerate(told)], self.seq
 
     @classmethod
     def of(cls, content: Content, budget_bytes: int | None = None, place: Place = "cpu") -> Self:
@@ -141,6 +153,12 @@ class Collection:
             collection._columns.set(collection._file(file_id), attributes)
         collection.seq = content.seq
         return collection
+
+    @property
+    def holds_dead(self) -> bool:
+        """Whether chunks are still in memory that are found no more."""
+        with self._reading.shared():
+            return any(part.alive_count < len(part.flags) for part in self._parts)
 
     @property
     def wants_compaction(self) -> bool:
@@ -202,14 +220,18 @@ class Collection:
         query = found.query
         if not query.terms and query.filter is None:
             return
-        counted = alive = [part.alive() for part in self._parts]
         if query.filter is not None:
             mask = self._columns.mask(query.filter)
-            counted = [each & mask[part.file_numbers()] for each, part in zip(alive, self._parts, strict=True)]
-            found.allowed = counted
+            found.allowed = [part.alive() & mask[part.file_numbers()] for part in self._parts]
         if query.terms:
-            scores, most = bm25.scores([part.lexicon for part in self._parts], alive, query.terms)
-            found.lexical = [each * here / np.float32(most or 1) for each, here in zip(scores, counted, strict=True)]
+            scored, most = bm25.scores([part.living() for part in self._parts], query.terms)
+            found.lexical = [(documents, scores / np.float32(most or 1)) for documents, scores in scored]
+            if found.allowed is not None:
+                kept = [here[documents] for here, (documents, _) in zip(found.allowed, scored, strict=True)]
+                found.lexical = [
+                    (documents[keep], scores[keep])
+                    for keep, (documents, scores) in zip(kept, found.lexical, strict=True)
+                ]
 
     def _compare(self, begun: Sequence[Found]) -> None:
         """Fill in the cosines: of queries without a filter together, of others one by one."""
@@ -247,7 +269,7 @@ class Collection:
         dense = found.dense.get(place, 0.0)
         if vector is not None and place not in found.dense:
             dense = float((part.vectors_of(chunk) @ vector).max())
-        lexical = float(found.lexical[number][chunk]) if found.lexical else 0.0
+        lexical = _score_of(found.lexical[number], chunk) if found.lexical else 0.0
         return Hit(part.chunk_ids[chunk], min(fused, 1.0), min(max(dense, 0.0), 1.0), min(lexical, 1.0))
 
     def _diverse(
@@ -264,11 +286,15 @@ def _note(found: Found, number: int, places: Ids, scores: Vectors) -> None:
     found.dense.update(zip(((number, place) for place in places.tolist()), scores.tolist(), strict=True))
 
 
-def _lexical(shares: Sequence[Vectors], depth: int) -> list[tuple[int, int]]:
+def _lexical(parts: Sequence[Scored], depth: int) -> list[tuple[int, int]]:
     pairs = []
-    for number, scores in enumerate(shares):
-        holders = np.flatnonzero(scores)
-        if len(holders) > depth:
-            holders = holders[np.argpartition(-scores[holders], depth)[:depth]]
-        pairs += [(float(scores[place]), (number, int(place))) for place in holders]
+    for number, (documents, scores) in enumerate(parts):
+        best = np.argpartition(-scores, depth)[:depth] if len(scores) > depth else np.arange(len(scores))
+        pairs += [(float(scores[place]), (number, int(documents[place]))) for place in best]
     return [place for _, place in sorted(pairs, key=lambda pair: -pair[0])[:depth]]
+
+
+def _score_of(part: Scored, chunk: int) -> float:
+    documents, scores = part
+    place = int(np.searchsorted(documents, chunk))
+    return float(scores[place]) if place < len(documents) and documents[place] == chunk else 0.0

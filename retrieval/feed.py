@@ -68,6 +68,9 @@ class Feed(Protocol):
     async def heads(self, store_ids: Sequence[str]) -> dict[str, int]:
         """The last change of each store that is there."""
 
+    async def removals(self, store_ids: Sequence[str]) -> dict[str, float]:
+        """When something was last removed from each store, in Unix seconds, where that is remembered."""
+
     async def changes(self, store_id: str, after: int) -> Changes | None:
         """Some of what happened behind `after`, at least one change if there is one.
 

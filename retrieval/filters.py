@@ -7,6 +7,7 @@ are ordered by code point, True and False only compared with `eq`, `ne`, `in` an
 import operator
 import sys
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -105,47 +106,83 @@ def _wrong(what: str) -> BadRequest:
 
 
 class _Column:
-    """One attribute over all rows: numbers apart, texts and booleans by a code."""
+    """One attribute, of the rows that have it: numbers apart, texts and booleans by a code."""
 
     def __init__(self) -> None:
+        self.rows = array("i")
         self.numbers = array("d")
         self.codes = array("i")
         self.code_of: dict[str | bool, int] = {}
+        self._places: dict[int, int] = {}
+        self._ordered: tuple[list[str], npt.NDArray[np.int32]] | None = None
 
-    def set(self, row: int, value: Value | None) -> None:
-        if short := row + 1 - len(self.codes):
-            self.numbers.extend([np.nan] * max(0, short))
-            self.codes.extend([-1] * max(0, short))
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def set(self, row: int, value: Value) -> None:
+        place = self._places.setdefault(row, len(self.rows))
+        if place == len(self.rows):
+            self.rows.append(row)
+            self.numbers.append(np.nan)
+            self.codes.append(-1)
         coded = isinstance(value, (str, bool))
-        self.codes[row] = self.code_of.setdefault(value, len(self.code_of)) if coded else -1  # type: ignore[arg-type]  # coded says so
-        self.numbers[row] = np.nan if coded or value is None else float(value)
+        self.codes[place] = self._code(value) if coded else -1  # type: ignore[arg-type]  # coded says so
+        self.numbers[place] = np.nan if coded else float(value)
 
-    def values(self) -> Iterator[Value | None]:
-        """By row."""
+    def remove(self, row: int) -> None:
+        """The last one takes its place."""
+        place, last = self._places.pop(row), len(self.rows) - 1
+        if place != last:
+            self.rows[place], self.numbers[place], self.codes[place] = (
+                self.rows[last], self.numbers[last], self.codes[last]
+            )  # fmt: skip
+            self._places[self.rows[place]] = place
+        for column in (self.rows, self.numbers, self.codes):
+            column.pop()
+
+    def values(self) -> Iterator[tuple[int, Value]]:
+        """Row and value."""
         coded = list(self.code_of)
-        for code, number in zip(self.codes, self.numbers, strict=True):
-            yield coded[code] if code >= 0 else None if number != number else number  # noqa: PLR0124  a NaN
+        for row, code, number in zip(self.rows, self.codes, self.numbers, strict=True):
+            yield row, coded[code] if code >= 0 else number
 
     def mask(self, asked: Comparison, rows: int) -> Mask:
         found = np.zeros(rows, bool)
-        known = found[: len(self.codes)]
-        texts = np.array(self.codes, np.int32)
-        numbers = np.array(self.numbers, np.float64)
+        texts, numbers = np.array(self.codes, np.int32), np.array(self.numbers, np.float64)
         if asked.test == "in":
             wanted = [value for value in asked.values if isinstance(value, float)]
             coded = [value for value in asked.values if not isinstance(value, float)]  # 1.0 is True's key too
             codes = [self.code_of[value] for value in coded if value in self.code_of]
-            known |= np.isin(numbers, wanted) | np.isin(texts, codes)
+            known = np.isin(numbers, wanted) | np.isin(texts, codes)
         else:
-            known |= self._ordered(_ORDER[asked.test], asked.values[0], texts, numbers)
+            known = self._compared(asked.test, asked.values[0], texts, numbers)
+        found[np.array(self.rows, np.int32)[known]] = True
         return found
 
-    def _ordered(self, test: Callable[[Any, Any], Any], value: Value, texts: Any, numbers: Any) -> Mask:  # noqa: ANN401  numpy
-        if isinstance(value, str):
-            fitting = [code for each, code in self.code_of.items() if isinstance(each, str) and test(each, value)]
-            return np.isin(texts, fitting)
-        result: Mask = test(numbers, value)  # a NaN is neither
-        return result
+    def _code(self, value: str | bool) -> int:
+        if value not in self.code_of:
+            self._ordered = None
+        return self.code_of.setdefault(value, len(self.code_of))
+
+    def _compared(self, test: str, value: Value, texts: Any, numbers: Any) -> Mask:  # noqa: ANN401  numpy
+        result: Mask
+        if not isinstance(value, str):
+            result = _ORDER[test](numbers, value)  # a NaN is neither
+            return result
+        names, ranks = self._ranked()
+        place = bisect_left(names, value) if test in ("lt", "gte") else bisect_right(names, value)
+        ranked = np.where(texts >= 0, ranks[texts], -1) if len(ranks) else np.full(len(texts), -1)
+        result = (ranked >= place) if test in ("gt", "gte") else (ranked < place)
+        return result & (ranked >= 0)
+
+    def _ranked(self) -> tuple[list[str], npt.NDArray[np.int32]]:
+        """The texts in their order, and by code the place of each; -1 for a boolean."""
+        if self._ordered is None:
+            names = sorted(each for each in self.code_of if isinstance(each, str))
+            ranks = np.full(len(self.code_of), -1, np.int32)
+            ranks[[self.code_of[name] for name in names]] = np.arange(len(names))
+            self._ordered = names, ranks
+        return self._ordered
 
 
 class Columns:
@@ -154,23 +191,27 @@ class Columns:
     def __init__(self) -> None:
         self.rows = 0
         self._columns: dict[str, _Column] = {}
+        self._keys: dict[int, tuple[str, ...]] = {}
 
     def set(self, row: int, attributes: Attributes) -> None:
         """Put these in place of the row's attributes."""
         self.rows = max(self.rows, row + 1)
-        for key in attributes:
-            self._columns.setdefault(key, _Column())
-        for key, column in self._columns.items():
-            if key in attributes or row < len(column.codes):
-                column.set(row, attributes.get(key))
+        for key in self._keys.pop(row, ()):
+            if key not in attributes:
+                self._columns[key].remove(row)
+                if not self._columns[key]:
+                    del self._columns[key]
+        for key, value in attributes.items():
+            self._columns.setdefault(key, _Column()).set(row, value)
+        if attributes:
+            self._keys[row] = tuple(attributes)
 
     def attributes(self) -> list[dict[str, Value]]:
         """Those of each row."""
         found: list[dict[str, Value]] = [{} for _ in range(self.rows)]
         for key, column in self._columns.items():
-            for row, value in enumerate(column.values()):
-                if value is not None:
-                    found[row][key] = value
+            for row, value in column.values():
+                found[row][key] = value
         return found
 
     def mask(self, asked: Filter) -> Mask:

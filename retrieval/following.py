@@ -36,6 +36,9 @@ IDLE_S = 3600.0
 SAVE_AFTER = 2_000
 """Chunks that came or went since the last snapshot, and a tenth of the store: then there is a new one."""
 
+MELTED_TO_SAVE = 100_000
+"""Chunks that are melted in seconds; a larger store waits until a compaction is due."""
+
 T = TypeVar("T")
 
 
@@ -82,7 +85,7 @@ class Following:
         followed = await self._known(store_id)
         followed.asked_at = time.monotonic()
         if followed.collection.seq < min_seq:
-            await self._waited(self._caught_up(followed))
+            await self._waited(self._caught_up(followed, min_seq))
         for query in queries:
             followed.collection.check(query)
         return await followed.gathering.ask(queries)
@@ -110,6 +113,8 @@ class Following:
                     await self.sweep()
             except Unavailable as error:
                 log.info("stores cannot be followed: %s", error.message)
+            except Exception:
+                log.exception("following stores failed")
 
     async def sweep(self) -> None:
         """Forget stores that are gone or that nobody asks, and their snapshots with those that are gone.
@@ -121,6 +126,9 @@ class Following:
         if not names:
             return
         here = await self._feed.heads(sorted(names))
+        for name, removed_at in (await self._feed.removals(sorted(here))).items():
+            if await self._change(functools.partial(self._shelf.forget, name, removed_at)) and name in self._followed:
+                self._followed[name].unsaved += 1
         for name in names - set(here):
             self._followed.pop(name, None)
             await self._change(functools.partial(self._shelf.remove, name))
@@ -167,17 +175,17 @@ class Following:
         for name, followed in asked.items():
             if name in heads and followed.collection.seq != heads[name]:
                 with contextlib.suppress(NotFound):  # who asks next is told
-                    await self._caught_up(followed)
+                    await self._caught_up(followed, heads[name])
 
-    async def _caught_up(self, followed: Followed) -> None:
+    async def _caught_up(self, followed: Followed, enough: int) -> None:
         try:
-            await self._catch_up(followed)
+            await self._catch_up(followed, enough)
         except NotFound:
             self._followed.pop(followed.store.store_id, None)
             raise
 
-    async def _catch_up(self, followed: Followed) -> None:
-        """Up to the store's last change; a store that cannot be followed from where it stands is read anew.
+    async def _catch_up(self, followed: Followed, enough: int | None = None) -> None:
+        """Up to the change `enough`, or the last; a store that cannot be followed from where it stands is read anew.
 
         Raises:
             NotFound: it is gone.
@@ -185,7 +193,7 @@ class Following:
         """
         async with followed.turn:
             collection, anew = followed.collection, False
-            while True:
+            while enough is None or collection.seq < enough:  # who had the turn before may have read it all
                 changes = await self._feed.changes(followed.store.store_id, collection.seq)
                 if changes is None:
                     if anew or collection.seq == 0:
@@ -224,10 +232,20 @@ class Following:
             return
         count, followed.unsaved = followed.unsaved, 0
         try:
-            await self._change(lambda: self._shelf.save(followed.store, followed.collection))
+            await self._change(functools.partial(self._save, followed))
         except ConfigurationError as error:
             followed.unsaved += count
             log.error("there is no snapshot of %s: %s", followed.store.store_id, error.message)  # noqa: TRY400
+
+    def _save(self, followed: Followed) -> None:
+        """What is gone shall lie on no disk: it is melted away first, or a store too large for that is not saved."""
+        collection = followed.collection
+        if collection.holds_dead:
+            if collection.size > MELTED_TO_SAVE:
+                self._shelf.remove(followed.store.store_id)
+                return
+            collection.compact()
+        self._shelf.save(followed.store, collection)
 
     async def _waited(self, work: Awaitable[T]) -> T:
         """The work's result, or Unavailable when it takes long; the work goes on all the same."""

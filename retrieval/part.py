@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from retrieval.bm25 import Lexicon, Numbers
+from retrieval.bm25 import Lexicon, Living, Numbers
 from retrieval.filters import Mask
 from retrieval.index import segments
 from retrieval.index.choice import choose
@@ -33,6 +33,7 @@ class Part:
         self.owners = array("i")
         self.flags = bytearray()
         self.alive_count = 0
+        self.alive_terms = 0
         self._bits = bytearray()
         self._places: dict[int, int] | None = {}
 
@@ -51,6 +52,7 @@ class Part:
         part.owners = array("i", np.repeat(np.arange(len(ids), dtype=np.int32), windows).tobytes())
         kept = np.ones(len(ids), bool) if flags is None else flags
         part.flags, part.alive_count = bytearray(kept.tobytes()), int(kept.sum())
+        part.alive_terms = int(np.frombuffer(lexicon.lengths, np.int32)[kept].sum()) if len(kept) else 0
         part._bits = bytearray(_bits(np.repeat(kept, windows)).tobytes())
         part._places = None
         return part
@@ -100,12 +102,12 @@ class Part:
         """Whether chunks can be added."""
         return self._places is not None
 
-    def state(self) -> dict[str, bytes]:
-        """The whole content of a frozen part, by name."""
+    def state(self, flags: bytes) -> dict[str, bytes]:
+        """The whole content of a frozen part, by name, with `flags` as they were at some moment."""
         assert not self.grows
         windows = np.diff(np.array(self.starts, np.int32)).astype(np.int32)
         own = {"ids": self.chunk_ids.tobytes(), "files": self.files.tobytes(), "windows": windows.tobytes()}
-        return own | {"flags": bytes(self.flags)} | self.lexicon.state() | self.segment.state()
+        return own | {"flags": flags} | self.lexicon.state() | self.segment.state()
 
     @classmethod
     def restored(cls, dimensions: int, state: Mapping[str, bytes], place: Place = "cpu") -> Self:
@@ -132,6 +134,7 @@ class Part:
         self.starts.append(self.starts[-1] + len(vectors))
         self._places[chunk_id] = place
         self.alive_count += 1
+        self.alive_terms += self.lexicon.lengths[place]
 
     def remove(self, chunk_id: int) -> bool:
         """Whether it was there; it is found no more."""
@@ -140,6 +143,7 @@ class Part:
             return False
         self.flags[place] = 0
         self.alive_count -= 1
+        self.alive_terms -= self.lexicon.lengths[place]
         for row in range(self.starts[place], self.starts[place + 1]):
             self._bits[row // 8] &= ~(1 << row % 8)
         if self._places is not None:
@@ -149,6 +153,11 @@ class Part:
     def alive(self) -> Mask:
         """Which chunks [n] still count; a copy."""
         return np.frombuffer(bytes(self.flags), np.uint8).astype(bool)
+
+    def living(self) -> Living:
+        """Its words, as `bm25` compares them; good until the next change."""
+        flags = np.frombuffer(self.flags, np.uint8).view(bool) if self.flags else np.empty(0, bool)
+        return Living(self.lexicon, flags, self.alive_count, self.alive_terms)
 
     def file_numbers(self) -> Numbers:
         """The file of each chunk [n]."""

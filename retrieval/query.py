@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from configs.errors import BadRequest
+from retrieval.bm25 import Scored
 from retrieval.filters import Filter, Mask
 from retrieval.index import checks
 from retrieval.index.protocol import Vectors
@@ -57,7 +58,7 @@ class Found:
     vector: Vectors | None
     depth: int
     allowed: list[Mask] | None = None
-    lexical: list[Vectors] | None = None
+    lexical: list[Scored] | None = None
     dense: dict[tuple[int, int], float] = field(default_factory=dict)
 
 

@@ -6,6 +6,7 @@ owner and bound to the store: nothing reaches FAISS that this installation did n
 
 import logging
 import re
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 MOST_BYTES = 2 * archive.PIECE_BYTES
 """No piece is longer, so a damaged length asks for no memory."""
 SUFFIX = ".snapshot"
+OLD_S = 3600.0
 
 
 class Shelf:
@@ -33,8 +35,9 @@ class Shelf:
         self._folder = folder
         self._place = place
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for draft in folder.glob(f".*{SUFFIX}.*"):  # of a process that was killed
-            draft.unlink(missing_ok=True)
+        for draft in folder.glob(f".*{SUFFIX}.*"):  # of a process that was killed; another replica may be writing one
+            if draft.stat().st_mtime < time.time() - OLD_S:
+                draft.unlink(missing_ok=True)
 
     def save(self, store: StoreKey, collection: Collection) -> None:
         """Write a snapshot, whole or not at all.
@@ -59,7 +62,16 @@ class Shelf:
 
     def stores(self) -> list[str]:
         """Stores that have a file here."""
-        return sorted(path.name.removesuffix(SUFFIX) for path in self._folder.glob(f"*{SUFFIX}"))
+        names = (path.name.removesuffix(SUFFIX) for path in self._folder.glob(f"*{SUFFIX}"))
+        return sorted(name for name in names if NAME.match(name))
+
+    def forget(self, store_id: str, before: float) -> bool:
+        """Remove a snapshot that was made before that, in Unix seconds; whether there was one."""
+        path = self._path(store_id)
+        if not path.exists() or path.stat().st_mtime >= before:
+            return False
+        path.unlink(missing_ok=True)
+        return True
 
     def remove(self, store_id: str) -> None:
         """Remove the snapshot of a store, if there is one."""

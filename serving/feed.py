@@ -23,6 +23,11 @@ class ControlFeed:
         found: dict[str, int] = await self._ask("heads", list(store_ids))
         return found
 
+    async def removals(self, store_ids: Sequence[str]) -> dict[str, float]:
+        """See `Feed`."""
+        found: dict[str, float] = await self._ask("removals", list(store_ids))
+        return found
+
     async def changes(self, store_id: str, after: int) -> Changes | None:
         """See `Feed`."""
         found: Changes | None = await self._ask("changes", store_id, after)

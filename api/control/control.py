@@ -83,6 +83,10 @@ class Control:
         """See `retrieval.feed.Feed`."""
         return await self._feed.heads(store_ids)
 
+    async def removals(self, store_ids: list[str]) -> dict[str, float]:
+        """See `retrieval.feed.Feed`."""
+        return await self._feed.removals(store_ids)
+
     async def changes(self, store_id: str, after: int) -> Changes | None:
         """See `retrieval.feed.Feed`."""
         return await self._feed.changes(store_id, after)

@@ -44,6 +44,11 @@ class StoreFeed:
         async with self._database.unit() as unit:
             return await queries.heads(unit, store_ids)
 
+    async def removals(self, store_ids: Sequence[str]) -> dict[str, float]:
+        """See `Feed`."""
+        async with self._database.unit() as unit:
+            return await queries.removals(unit, store_ids)
+
     async def changes(self, store_id: str, after: int) -> Changes | None:
         """See `Feed`."""
         async with self._database.snapshot() as unit:

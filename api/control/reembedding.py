@@ -17,7 +17,7 @@ from api.db import reembedding as queries
 from api.db import store_files, vector_stores
 from api.db.knowledge import heads, lock_store
 from api.db.session import JOBS_ROLE, Database, Unit
-from api.db.store_files import Given, Whose
+from api.db.store_files import Given
 from api.db.tables import VectorStore, VectorStoreFile
 from api.knowledge.store_files import attributes_of
 from api.knowledge.stores import REMOVED_AT_ONCE, remove
@@ -117,8 +117,7 @@ class Reembedding:
             if not rows:
                 return False
             key = await self._vault.key(unit, new.data_key_id)
-            whose = Whose(new.id, new.organization_id, new.user_id)
-            if not await store_files.add(unit, whose, [_given(key, new, row) for row in rows]):
+            if not await queries.copy(unit, new, rows, [_given(key, new, row).attributes for row in rows]):
                 raise Unavailable("A file was deleted while it was copied.")
         return True
 

@@ -107,8 +107,7 @@ async def write(session: AsyncSession, store_id: str, parts: Sequence[Part]) -> 
     wanted = [part for part in parts if part.hold.file_id in held]
     for part in wanted:
         failed = part.outcome is not None and part.outcome.error_code is not None
-        begins = part.hold.epoch > 1 and (not part.chunks or part.chunks[0][0] == 0)
-        if failed or begins:
+        if failed or (part.hold.epoch > 1 and _begins(part)):
             await remove_chunks(session, store_id, part.hold.file_id)
     ready = [(part, chunk) for part in wanted for chunk in part.chunks]
     if ready:
@@ -126,6 +125,13 @@ async def write(session: AsyncSession, store_id: str, parts: Sequence[Part]) -> 
         await session.execute(insert(Chunk).on_conflict_do_nothing(), rows)
     await _end(session, [(part.hold, part.outcome) for part in wanted if part.outcome is not None])
     return {part.hold.file_id for part in parts} - held.keys()
+
+
+def _begins(part: Part) -> bool:
+    """Whether this is the first that is written of a try: its chunk number 0, or the end of a file without chunks."""
+    if part.chunks:
+        return part.chunks[0][0] == 0
+    return part.outcome is not None and part.outcome.chunk_count == 0
 
 
 async def renew(session: AsyncSession, holds: Iterable[Hold], lease_s: float = LEASE_S) -> set[Hold]:

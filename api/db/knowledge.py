@@ -52,6 +52,20 @@ async def heads(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, in
     return {row.id: row.seq for row in rows}
 
 
+async def removals(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, float]:
+    """When chunks last went from each store, in Unix seconds; a store whose place another index took lost all then."""
+    last = select(VectorStoreRemoval.vector_store_id, func.max(VectorStoreRemoval.created_at))
+    gone = await session.execute(
+        last.where(VectorStoreRemoval.vector_store_id.in_(store_ids)).group_by(VectorStoreRemoval.vector_store_id)
+    )
+    moved = await session.execute(
+        select(VectorStore.id, VectorStore.index_since).where(
+            VectorStore.id.in_(store_ids), VectorStore.index_id.is_not(None)
+        )
+    )
+    return {store_id: at.timestamp() for store_id, at in [*gone, *moved]}
+
+
 async def changes(session: AsyncSession, store_id: str, after: int, limit: int) -> Changes | None:
     """What happened behind `after`, at least one change and about `limit` chunks; None where one must begin at 0.
 

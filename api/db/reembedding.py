@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from sqlalchemy import and_, delete, func, literal, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -23,6 +25,25 @@ async def attempts(session: AsyncSession) -> list[tuple[VectorStore, VectorStore
         .order_by(index.created_at)
     )
     return [(row[0], row[1]) for row in await session.execute(query)]
+
+
+async def copy(
+    session: AsyncSession, new: VectorStore, rows: Sequence[VectorStoreFile], sealed: Sequence[bytes]
+) -> bool:
+    """Have files be indexed in the new index too, with attributes that are sealed for it; False where one is gone."""
+    values = [
+        {
+            "vector_store_id": new.id, "file_id": row.file_id, "organization_id": row.organization_id,
+            "user_id": row.user_id, "batch_id": row.batch_id, "attributes": attributes,
+            "max_tokens": row.max_tokens, "overlap_tokens": row.overlap_tokens, "created_at": row.created_at,
+        }
+        for row, attributes in zip(rows, sealed, strict=True)
+    ]  # fmt: skip
+    try:
+        await session.execute(insert(VectorStoreFile).on_conflict_do_nothing(), values)
+    except IntegrityError:
+        return False
+    return True
 
 
 async def missing(session: AsyncSession, old_id: str, new_id: str, limit: int) -> list[VectorStoreFile]:

@@ -23,7 +23,7 @@ HERE = " WHERE f.vector_store_id = :store_id AND f.file_id = given.file_id"
 ADD = text(
     "INSERT INTO vector_store_files (vector_store_id, file_id, organization_id, user_id, batch_id, attributes,"  # noqa: S608
     " max_tokens, overlap_tokens) SELECT :store_id, given.file_id, :organization_id, :user_id, :batch_id,"
-    f" given.attributes, given.max_tokens, given.overlap_tokens FROM {GIVEN} ON CONFLICT DO NOTHING"
+    f" given.attributes, given.max_tokens, given.overlap_tokens FROM {GIVEN} ON CONFLICT DO NOTHING RETURNING file_id"
 )
 AGAIN = text(
     "UPDATE vector_store_files AS f SET status = 'in_progress', error_code = NULL, error_message = NULL,"  # noqa: S608
@@ -64,8 +64,8 @@ async def held(session: AsyncSession, store_id: str, file_ids: Sequence[str]) ->
     return list(await session.scalars(query))
 
 
-async def add(session: AsyncSession, whose: Whose, given: Sequence[Given]) -> bool:
-    """New files, to be indexed; False where one of them was deleted meanwhile: then nothing can be kept."""
+async def add(session: AsyncSession, whose: Whose, given: Sequence[Given]) -> int | None:
+    """New files, to be indexed; how many were new. None where one was deleted meanwhile: then nothing can be kept."""
     values = {
         "store_id": whose.store_id,
         "organization_id": whose.organization_id,
@@ -73,10 +73,9 @@ async def add(session: AsyncSession, whose: Whose, given: Sequence[Given]) -> bo
         "batch_id": whose.batch_id,
     }
     try:
-        await session.execute(ADD, values | _arrays(given))
+        return len(list(await session.execute(ADD, values | _arrays(given))))
     except IntegrityError:
-        return False
-    return True
+        return None
 
 
 async def again(session: AsyncSession, store_id: str, given: Sequence[Given]) -> None:
@@ -155,12 +154,16 @@ async def batch(session: AsyncSession, store_id: str, batch_id: str) -> VectorSt
 
 
 async def cancel(session: AsyncSession, row: VectorStoreFileBatch) -> None:
-    """Leave out what is not indexed yet. Who works on it now is too late, and clears it away (`api.db.ingest`)."""
+    """Leave out what is not indexed yet. Who works on it now is too late, and clears it away (`api.db.ingest`).
+
+    A file that was indexed before, and that nobody has begun to index anew, stays as it was.
+    """
     waiting = (VectorStoreFile.batch_id == row.id, VectorStoreFile.status == WAITING)
     held = select(VectorStoreFile.file_id).where(*waiting).order_by(VectorStoreFile.file_id).with_for_update()
-    await session.execute(held)
+    row.cancelled = row.cancelled or bool(list(await session.scalars(held)))
+    as_before = (VectorStoreFile.chunk_count > 0, VectorStoreFile.leased_until.is_(None))
+    await session.execute(update(VectorStoreFile).where(*waiting, *as_before).values(status="completed"))
     await session.execute(update(VectorStoreFile).where(*waiting).values(status="cancelled"))
-    row.cancelled = True
     await session.flush()
 
 

@@ -132,9 +132,9 @@ async def counts(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, C
     return await _counted(session, VectorStoreFile.vector_store_id, store_ids)
 
 
-async def counts_of_batch(session: AsyncSession, batch_id: str) -> Counts:
+async def counts_of_batch(session: AsyncSession, store_id: str, batch_id: str) -> Counts:
     """The files of a batch that no later one took over."""
-    found = await _counted(session, VectorStoreFile.batch_id, [batch_id])
+    found = await _counted(session, VectorStoreFile.batch_id, [batch_id], VectorStoreFile.vector_store_id == store_id)
     return found[batch_id]
 
 
@@ -150,11 +150,13 @@ def end() -> ColumnElement[datetime]:
     return VectorStore.last_active_at + func.make_interval(0, 0, 0, VectorStore.expires_after_days)
 
 
-async def _counted(session: AsyncSession, of: SQLColumnExpression[Any], ids: Sequence[str]) -> dict[str, Counts]:
+async def _counted(
+    session: AsyncSession, of: SQLColumnExpression[Any], ids: Sequence[str], *where: ColumnElement[bool]
+) -> dict[str, Counts]:
     query = select(of, VectorStoreFile.status, func.count(), func.sum(VectorStoreFile.usage_bytes))
     found = {each: Counts() for each in ids}
     for id_, status, number, size in await session.execute(
-        query.where(of.in_(ids)).group_by(of, VectorStoreFile.status)
+        query.where(of.in_(ids), *where).group_by(of, VectorStoreFile.status)
     ):
         setattr(found[id_], status, number)
         found[id_].usage_bytes += int(size)

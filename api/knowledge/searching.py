@@ -132,8 +132,8 @@ async def _vectors(request: Request, stores: Sequence[VectorStore], queries: Seq
     for each in stores:
         given = by_model[each.embedding_model].shape[1]
         if given != each.dimensions:
-            text = f"gives {given} numbers now, and this vector store was made with {each.dimensions}: make a new one"
-            raise Unavailable(f"The model {each.embedding_model!r} {text}, or serve the model of then.")
+            text = f"gives {given} numbers now, and this vector store has {each.dimensions}. Serve the former model, or"
+            raise Unavailable(f"The model {each.embedding_model!r} {text} name it anew as its 'embedding_model'.")
     return {each.id: by_model[each.embedding_model] for each in stores}
 
 
@@ -220,12 +220,15 @@ async def _reranked(
 ) -> list[Passage]:
     """By how well each passage answers one of the queries. Where nobody asked for this model, its failing is no end."""
     texts = ["\n".join([*each.headings, each.text]) for each in passages]
-    try:
-        lists = await asyncio.gather(*(model_calls.rerank(request, ranker, query, texts) for query in queries))
-    except MantaError as error:
-        if by_name:
-            raise
-        log.warning("results are not reranked by %s: %s", ranker.name, error.message)
+    calls = (model_calls.rerank(request, ranker, query, texts) for query in queries)
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    failures = [each for each in answers if isinstance(each, BaseException)]
+    lists = [each for each in answers if not isinstance(each, BaseException)]
+    for error in failures:
+        if not isinstance(error, MantaError) or (by_name and not lists):
+            raise error
+        log.warning("a query is not reranked by %s: %s", ranker.name, error.message)
+    if not lists:
         return list(passages)
     best = [max(scores) for scores in zip(*lists, strict=True)]
     return sorted(

@@ -67,8 +67,8 @@ class StoreFiles:
         place = await self._locked(unit, store)
         new = [one for id_, one in each.items() if id_ not in held]
         whose = Whose(store.id, store.organization_id, store.user_id, batch_id)
-        if new and not await queries.add(unit, whose, [_given(key, store, one) for one in new]):
-            raise NotFound("A file was deleted meanwhile.", param=param)
+        if new:
+            await _added(unit, whose, [_given(key, store, one) for one in new], param)
         again = [one for id_, one in each.items() if id_ in held and _is_stale(held[id_], one)]
         if again:
             await queries.again(unit, store.id, [_given(key, store, one) for one in again])
@@ -153,7 +153,7 @@ class StoreFiles:
 
     async def batch_told(self, unit: Unit, store: VectorStore, row: VectorStoreFileBatch) -> dict[str, Any]:
         """OpenAI's object of a batch."""
-        counts = await store_queries.counts_of_batch(unit, row.id)
+        counts = await store_queries.counts_of_batch(unit, store.id, row.id)
         return {
             "id": row.id,
             "object": "vector_store.files_batch",
@@ -228,6 +228,20 @@ def attributes_of(key: DataKey, row: VectorStoreFile) -> dict[str, Any]:
 def public_id(store: VectorStore) -> str:
     """The id that people know of the store that this is, or is an index of."""
     return store.index_of or store.id
+
+
+async def _added(unit: Unit, whose: Whose, given: Sequence[Given], param: str) -> None:
+    """New files.
+
+    Raises:
+        NotFound: one was deleted meanwhile.
+        Unavailable: somebody else has just added one.
+    """
+    count = await queries.add(unit, whose, given)
+    if count is None:
+        raise NotFound("A file was deleted meanwhile.", param=param)
+    if count < len(given):
+        raise Unavailable("Another request has just added one of the files. Send it once more.", retry_after_s=1.0)
 
 
 async def _check_files(unit: Unit, file_ids: Sequence[str], param: str) -> None:

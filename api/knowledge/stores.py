@@ -95,10 +95,11 @@ class Stores:
         """
         for old in (await queries.attempts(unit, [row.id])).values():
             await queries.change(unit, old.id, retired=True)
-        if (await queries.indexes(unit, [row]))[row.id].embedding_model == model[0]:
+        index = (await queries.indexes(unit, [row]))[row.id]
+        if (index.embedding_model, index.dimensions) == model:
             return
         key, index_id = await self.key(unit, row), new_id("vs")
-        index = VectorStore(
+        new = VectorStore(
             id=index_id,
             organization_id=row.organization_id,
             user_id=row.user_id,
@@ -108,7 +109,7 @@ class Stores:
             dimensions=model[1],
             index_of=row.id,
         )
-        await queries.add(unit, index)
+        await queries.add(unit, new)
 
     async def key(self, unit: Unit, row: VectorStore) -> DataKey:
         """What seals all that the store holds.

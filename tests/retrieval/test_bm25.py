@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.bm25 import K1, B, Lexicon, scores
+from retrieval.bm25 import K1, B, Lexicon, Living, scores
 
 TEXT = st.lists(st.sampled_from("abcdef"), max_size=8)
 
@@ -46,7 +46,15 @@ def test_scores_are_the_formula_over_the_living_however_they_are_spread(
         places = [place for which in (0, 1) for place, lives in zip(order[which], alive[which], strict=True) if lives]
     else:
         places = [*order[0], *order[1]]
-    found, most = scores(lexicons, masks, query)
+    parts = [
+        Living(each, mask, int(mask.sum()), int(np.array(each.lengths, int)[mask].sum()))
+        for each, mask in zip(lexicons, masks, strict=True)
+    ]
+    sparse, most = scores(parts, query)
+    found = [np.zeros(len(mask)) for mask in masks]
+    for into, (holders, gained) in zip(found, sparse, strict=True):
+        assert (np.diff(holders) > 0).all()
+        into[holders] = gained
     kept = [place for place, (_, _, lives) in enumerate(documents) if lives]
     expected = dict(zip(kept, truth([documents[place][0] for place in kept], query), strict=True))
     for place, score in zip(places, np.concatenate(found).tolist(), strict=True):

@@ -76,3 +76,14 @@ def test_what_is_no_filter_is_refused_with_a_reason(asked: object) -> None:
     with pytest.raises(BadRequest, match="filter") as refused:
         parse(asked)
     assert refused.value.param == "filters"
+
+
+def test_columns_are_as_long_as_what_they_hold() -> None:
+    """Whoever gives every file names of its own costs no more than whoever uses the same ones."""
+    columns = Columns()
+    for row in range(2_000):
+        columns.set(row, {f"name {row} {number}": True for number in range(16)})
+    assert sum(map(len, columns._columns.values())) == 2_000 * 16
+    for row in range(2_000):
+        columns.set(row, {})
+    assert columns._columns == {}

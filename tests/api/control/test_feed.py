@@ -14,6 +14,7 @@ from configs.errors import BadRequest, NotFound, Unavailable, Unreadable
 from configs.postgres import EmbeddedPostgres
 from retrieval import following
 from retrieval.collection import Query
+from retrieval.feed import Changes
 from retrieval.filters import parse
 from tests.fixtures.database import query
 from tests.fixtures.shelves import Replica, Shelf, about, near, remove, row_of, until, vector
@@ -177,3 +178,20 @@ async def test_a_database_that_is_away_is_said(store: Shelf) -> None:
     with pytest.raises(Unavailable):
         await away.open_store(store.id)
     await away.close()
+
+
+async def test_who_waits_while_another_reads_asks_no_more(
+    store: Shelf, replica: Replica, feed: StoreFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.filled(1)
+    await replica.found(store.id, near(1))
+    seq, asked, read = await store.chunks(await store.file(), ["new"], [vector(50)]), [], feed.changes
+
+    async def counted(store_id: str, after: int) -> Changes | None:
+        asked.append(after)
+        return await read(store_id, after)
+
+    monkeypatch.setattr(feed, "changes", counted)
+    found = await asyncio.gather(*(replica.found(store.id, about("new"), seq) for _ in range(20)))
+    assert found == [[1]] * 20
+    assert asked == [1]

@@ -235,3 +235,33 @@ async def test_many_files_are_copied_in_steps(life: Life, monkeypatch: pytest.Mo
         index = await life.index()
         assert await reembedding.attempts(unit) == []
         assert await unit.get(VectorStoreFile, (index.id, files[4])) is not None
+
+
+async def test_batches_and_dates_stay(life: Life) -> None:
+    file_id = await life.filled(1)
+    query(
+        life.postgres,
+        "UPDATE vector_store_files SET created_at = '2026-01-02' WHERE vector_store_id = %s",
+        life.store.id,
+    )
+    async with life.store.database.unit(life.store.scope) as unit:
+        index = await life.stores.index(unit, life.store.id)
+        batch = await life.files.add_batch(unit, index, [Wanted(file_id, 800, 400)])
+    await life.begin()
+    await life.job.turn()
+    await life.embed(file_id, 1)
+    assert await life.job.turn() == 1
+    async with life.store.database.unit(life.store.scope) as unit:
+        index = await life.stores.index(unit, life.store.id)
+        row = await life.files.batch(unit, index.id, batch.id)
+        told = await life.files.batch_told(unit, index, row)
+        file = await life.files.found(unit, index.id, file_id)
+    assert (told["file_counts"]["completed"], told["file_counts"]["total"]) == (1, 1)
+    assert file.created_at.isoformat().startswith("2026-01-02")
+
+
+async def test_the_model_of_the_same_name_with_other_dimensions_is_another(life: Life) -> None:
+    await life.begin(("any", D))
+    assert (await life.told())["reembedding"] is None
+    await life.begin(("any", D + 1))
+    assert (await life.told())["reembedding"] is not None

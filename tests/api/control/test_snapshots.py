@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from api.control.feed import StoreFeed
+from configs.postgres import EmbeddedPostgres
 from retrieval import following
 from tests.fixtures.shelves import Replica, Shelf, near, remove, row_of, until, vector
 
@@ -82,3 +83,31 @@ async def test_many_changes_are_melted_and_saved(
     await store.filled(*range(12))
     assert len(await replica.found(store.id, near(1), 1)) == 10
     await until(lambda: bool(replica.snapshots.stores()))
+
+
+async def test_what_was_removed_lies_in_no_snapshot(
+    store: Shelf, feed: StoreFeed, replica: Replica, tmp_path: Path, postgres: EmbeddedPostgres
+) -> None:
+    gone = await store.filled(1, 2)
+    await store.filled(3)
+    await replica.found(store.id, near(1))
+    await replica.following.close()
+    await remove(store, await row_of(store, gone))
+    asleep = Replica(feed, tmp_path / "search")
+    await asleep.following.sweep()
+    assert asleep.snapshots.stores() == []
+    assert await replica.found(store.id, near(1), 3) == [2]
+    await replica.following.close()
+    saved = replica.snapshots.load(await feed.open_store(store.id))
+    assert saved is not None
+    assert (saved.size, saved.holds_dead) == (1, False)
+    assert [name for name in saved.content().files if not name.startswith("-")] != [gone]
+    assert gone not in saved.content().files
+
+
+async def test_a_file_of_another_name_is_left_alone(store: Shelf, replica: Replica, tmp_path: Path) -> None:
+    (tmp_path / "search" / "a copy.old.snapshot").write_bytes(b"")
+    await store.filled(1)
+    await replica.found(store.id, near(1))
+    await replica.following.sweep()
+    assert (tmp_path / "search" / "a copy.old.snapshot").exists()

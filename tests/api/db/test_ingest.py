@@ -108,6 +108,33 @@ async def test_chunks_are_numbered_in_the_order_they_came(postgres: EmbeddedPost
     ]
 
 
+async def test_an_end_that_comes_alone_takes_nothing_back(postgres: EmbeddedPostgres, jobs: Database) -> None:
+    """The last chunk may have filled its batch; a second try begins with chunk 0, or with the end of an empty file."""
+    add_store(postgres, "vs_a")
+    file = add_file(postgres, "vs_a", "f")
+    (first,) = await claimed(jobs)
+    await write(jobs, Part(first.hold, chunks(0, 1, 2)))
+    async with jobs.unit() as unit:
+        await ingest.give_back(unit, {first.hold})
+    (second,) = await claimed(jobs)
+    await write(jobs, Part(second.hold, chunks(0, 1)))
+    await write(jobs, Part(second.hold, (), Outcome(2, 10)))
+    assert standing(postgres, file)[:3] == ("completed", None, 2)
+    assert [number for *_, number in numbers(postgres, file)] == [0, 1]
+
+
+async def test_a_second_try_that_finds_no_text_leaves_no_chunk(postgres: EmbeddedPostgres, jobs: Database) -> None:
+    add_store(postgres, "vs_a")
+    file = add_file(postgres, "vs_a", "f")
+    (first,) = await claimed(jobs)
+    await write(jobs, Part(first.hold, chunks(0, 1, 2)))
+    async with jobs.unit() as unit:
+        await ingest.give_back(unit, {first.hold})
+    (second,) = await claimed(jobs)
+    await write(jobs, Part(second.hold, (), Outcome(0, 0)))
+    assert numbers(postgres, file) == []
+
+
 async def test_who_lost_the_lease_writes_nothing(postgres: EmbeddedPostgres, jobs: Database) -> None:
     add_store(postgres, "vs_a")
     file = add_file(postgres, "vs_a", "a")

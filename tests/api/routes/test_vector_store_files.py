@@ -1,10 +1,11 @@
 """The files in vector stores, and batches of them, through the real SDK."""
 
+import asyncio
 from typing import Any
 
 import psycopg
 import pytest
-from openai import BadRequestError, NotFoundError
+from openai import BadRequestError, InternalServerError, NotFoundError
 
 from api.control.jobs import Jobs
 from api.db import store_files
@@ -164,6 +165,38 @@ async def test_a_batch(knowing: Application, fresh: str) -> None:
         for lost in (batches.retrieve(made.id, vector_store_id="vs_x"), batches.retrieve("x", vector_store_id=store)):
             with pytest.raises(NotFoundError):
                 await lost
+
+
+async def test_cancelling_leaves_what_was_indexed_before(knowing: Application, fresh: str) -> None:
+    person = await knowing.register(fresh)
+    async with sdk(knowing, person) as client:
+        file = await uploaded(client)
+        store = (await client.vector_stores.create(file_ids=[file])).id
+        await index(knowing, person, client, store, file, ["one"])
+        batches = client.vector_stores.file_batches
+        again = await batches.create(store, file_ids=[file], chunking_strategy=STATIC)
+        assert (await batches.cancel(again.id, vector_store_id=store)).status == "cancelled"
+        assert state(knowing, store, file)[0] == "completed"
+        assert chunk_count(knowing, store) == 1
+        done = await batches.create(store, file_ids=[file], attributes={"a": 1}, chunking_strategy=STATIC)
+        assert (await batches.cancel(done.id, vector_store_id=store)).status == "completed"
+
+
+async def test_two_who_add_a_file_at_once_are_both_heard_or_told(knowing: Application, fresh: str) -> None:
+    async with sdk(knowing, await knowing.register(fresh)) as client:
+        store = (await client.vector_stores.create()).id
+        for number in range(5):
+            file = await uploaded(client, f"{number}.txt", b"%d" % number)
+            one, batch = await asyncio.gather(
+                client.vector_stores.files.create(store, file_id=file),
+                client.vector_stores.file_batches.create(store, file_ids=[file]),
+                return_exceptions=True,
+            )
+            for answer in (one, batch):
+                assert not isinstance(answer, BaseException) or isinstance(answer, InternalServerError)
+            if not isinstance(batch, BaseException):
+                assert batch.file_counts.total == 1
+            assert (await client.vector_stores.retrieve(store)).file_counts.total == number + 1
 
 
 async def test_a_batch_is_whole_or_nothing(knowing: Application, fresh: str) -> None:
