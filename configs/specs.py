@@ -198,6 +198,11 @@ class SearchSpec(Spec):
 
     enabled: bool = Field(True, description="whether vector search runs")
     num_replicas: int = Field(1, ge=1, le=64, description="processes that search; each holds stores in its memory")
+    store_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="most that exact vectors of one store take; a larger one is quantized. Unset: no limit",
+    )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="where the index lives; `auto` takes a free GPU")
     ray_actor_options: ActorOptions = Field(ActorOptions(), description="what the replica takes")
 

@@ -70,6 +70,7 @@ class Following:
         changing: ThreadPoolExecutor,
         place: Place = "cpu",
         lanes: int = 2,
+        budget_bytes: int | None = None,
     ) -> None:
         self._feed = feed
         self._shelf = shelf
@@ -77,6 +78,7 @@ class Following:
         self._lanes = lanes
         self._changing = changing
         self._place = place
+        self._budget_bytes = budget_bytes
         self._loading: dict[str, asyncio.Task[Followed]] = {}
         self._followed: dict[str, Followed] = {}
 
@@ -209,7 +211,7 @@ class Following:
         self._tidy(followed)
 
     def _empty(self, store: StoreKey) -> Collection:
-        return Collection(Shape(store.dimensions), place=self._place)
+        return Collection(Shape(store.dimensions), self._budget_bytes, self._place)
 
     def _tidy(self, followed: Followed) -> None:
         """Melt and save in the background, once at a time."""

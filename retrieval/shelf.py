@@ -31,9 +31,10 @@ OLD_S = 3600.0
 class Shelf:
     """The folder. One process writes to it."""
 
-    def __init__(self, folder: Path, place: Place = "cpu") -> None:
+    def __init__(self, folder: Path, place: Place = "cpu", budget_bytes: int | None = None) -> None:
         self._folder = folder
         self._place = place
+        self._budget_bytes = budget_bytes
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for draft in folder.glob(f".*{SUFFIX}.*"):  # of a process that was killed; another replica may be writing one
             if draft.stat().st_mtime < time.time() - OLD_S:
@@ -55,7 +56,7 @@ class Shelf:
         if not path.exists():
             return None
         try:
-            return Collection.of(archive.load(_pieces(path), _Bound(store).unseal), place=self._place)
+            return Collection.of(archive.load(_pieces(path), _Bound(store).unseal), self._budget_bytes, self._place)
         except (archive.Refused, OSError) as error:
             log.warning("the snapshot of %s is not used, the store is read anew: %s", store.store_id, error)
             return None

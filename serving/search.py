@@ -41,9 +41,12 @@ class Search:
         threads = min(SEARCH_THREADS, len(os.sched_getaffinity(0)))
         self._searching = ThreadPoolExecutor(threads, "search", limit_threads, (1,))
         self._changing = ThreadPoolExecutor(CHANGE_THREADS, "change", limit_threads, (1,))
-        place = choose_place(cluster.configuration.search.device, gpus())
-        shelf = Shelf(Layout(cluster.data_dir).search, place)
-        self._following = Following(ControlFeed(), shelf, self._searching, self._changing, place, threads)
+        spec = cluster.configuration.search
+        place = choose_place(spec.device, gpus())
+        shelf = Shelf(Layout(cluster.data_dir).search, place, spec.store_bytes)
+        self._following = Following(
+            ControlFeed(), shelf, self._searching, self._changing, place, threads, spec.store_bytes
+        )
         self._task = asyncio.create_task(self._following.run())
 
     async def find(self, store_id: str, min_seq: int, queries: Sequence[Query]) -> list[list[Hit]]:

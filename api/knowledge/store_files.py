@@ -21,12 +21,13 @@ from api.db.store_files import Given, Whose
 from api.db.tables import VectorStore, VectorStoreFile, VectorStoreFileBatch
 from api.db.vector_stores import Counts
 from api.ids import new_id
+from api.knowledge.joined import Joined
 from api.knowledge.stores import NO_STORE, PARAM, Stores, counted
 from api.scope import Scope
 from api.vault.keys import DataKey
 from configs.errors import NotFound, Unavailable, Unreadable
 from configs.seal import open_sealed, seal
-from retrieval.feed import attributes_place, chunk_place
+from retrieval.feed import attributes_place
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +171,7 @@ class StoreFiles:
             NotFound: the caller has no such store, or it has no such file.
             Unreadable: its key is gone, or a chunk was changed.
         """
-        made, number = _Joined(), -1
+        made, number = Joined(), -1
         while True:
             async with database.unit(scope) as unit:
                 store = await self._stores.index(unit, store_id)
@@ -195,23 +196,6 @@ class StoreFiles:
         if (await store_queries.all_of(unit, [public_id(store)])).get(public_id(store)) is None:
             raise NotFound(NO_STORE, param=PARAM)
         raise Unavailable("The vector store has just been embedded anew. Send it once more.", retry_after_s=1.0)
-
-
-class _Joined:
-    """A text that grows chunk by chunk."""
-
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self._end = 0
-
-    def add(self, key: DataKey, store: VectorStore, file_id: str, batch: Sequence[tuple[int, bytes]]) -> None:
-        for number, content in batch:
-            place = chunk_place(store.id, file_id, number, "content", store.organization_id)
-            chunk = orjson.loads(open_sealed(key.key, content, place))
-            if chunk["start"] > self._end:  # spaces: as many, so that offsets hold
-                self.parts.append("\n".ljust(chunk["start"] - self._end))
-            self.parts.append(chunk["text"][max(0, self._end - chunk["start"]) :])
-            self._end = max(self._end, chunk["end"])
 
 
 def attributes_of(key: DataKey, row: VectorStoreFile) -> dict[str, Any]:
