@@ -22,37 +22,43 @@ REAL = 100_000
 SIZES = (10_000, 100_000, 1_000_000)
 SHORT_SIZES = (2_000, 25_000)
 SHORT_DOCUMENTS = 10
-CHUNKS = ((800, 400), (256, 64))
-"""Tokens of a chunk, and those that neighbours share: OpenAI's defaults, and small ones."""
+CHUNK_TOKENS, OVERLAP_TOKENS = 800, 400
+"""OpenAI's defaults."""
 EMBEDDER = ModelSpec(model_name="all-MiniLM-L6-v2", kind=Kind.EMBEDDING, params=ModelParams(model=sentences.MODEL))
 RERANKER = ModelSpec(model_name="reranker", kind=Kind.RERANK, params=ModelParams(model="joint/reranker"))
 
 
 def run(options: Options) -> Report:
     """Quality, then the index."""
-    found = [quality(*sizes, SHORT_DOCUMENTS if options.short else None) for sizes in CHUNKS[: options.pick(2, 1)]]
+    found = quality(SHORT_DOCUMENTS if options.short else None)
     faiss.omp_set_num_threads(1)
     sizes = SHORT_SIZES if options.short else SIZES
     real = sentences.real((SHORT_SIZES[-1] if options.short else REAL) + index.QUERIES)
     rows = [indexed(real, size, options.pick(5, 2)) for size in sizes]
-    growth = math.log(rows[-1]["cpu_ms"] / rows[0]["cpu_ms"]) / math.log(sizes[-1] / sizes[0])
+    return report_of(found, rows, len(real) - index.QUERIES)
+
+
+def report_of(found: dict[str, Any], rows: list[dict[str, Any]], embedded: int) -> Report:
+    """Both findings; `embedded` is how many of the index's vectors are embeddings."""
+    first, last = rows[0], rows[-1]
+    growth = math.log(last["cpu_ms"] / first["cpu_ms"]) / math.log(last["size"] / first["size"])
     notes = [
-        *(page.summary(each) for each in found),
+        page.summary(found),
         "A chunk that holds the words of the answer is relevant. Milliseconds are of one question at a time.",
-        f"Index: {len(real) - index.QUERIES:,} vectors are embeddings of different sentences of installed docstrings, "
+        f"Index: {embedded:,} vectors are embeddings of different sentences of installed docstrings, "
         "the rest lies between neighbours of them (bench/sentences.py); queries are other sentences.",
-        f"CPU per query grows with the {growth:.2f}th power of the number from {sizes[0]:,} to {sizes[-1]:,} vectors.",
+        f"CPU per query grows with the {growth:.2f}th power of the number, from {first['size']:,} to {last['size']:,}.",
         "Reach: at 1,000,000 recall@10 0.95, 1.2 bytes per dimension and 3 times flat's speed; a power of 0.40.",
     ]
-    tables = [*map(ranked, found), Table(index.HEADERS, list(map(index.row, rows)))]
+    tables = [ranked(found), Table(index.HEADERS, list(map(index.row, rows)))]
     data = {"quality": found, "index": rows, "growth": growth}
     return Report("retrieval", "Retrieval: quality, and the index on real vectors", tables, notes, data)
 
 
-def quality(max_tokens: int, overlap_tokens: int, documents: int | None) -> dict[str, Any]:
+def quality(documents: int | None) -> dict[str, Any]:
     """What `manta eval retrieval` finds."""
     specs = EMBEDDER.model_dump_json(), RERANKER.model_dump_json()
-    return evaluated(Asked(*specs, max_tokens, overlap_tokens, documents), print)
+    return evaluated(Asked(*specs, CHUNK_TOKENS, OVERLAP_TOKENS, documents), print)
 
 
 def indexed(real: Vectors, size: int, pairs: int) -> dict[str, Any]:
