@@ -20,8 +20,11 @@ def create() -> Format:
 def parse(source: Source) -> Document:
     """A line for each row; the separator is what the first lines have most evenly."""
     text = decode(source.data)
-    csv.field_size_limit(max(len(text), 1))
-    return joined([Piece("\n".join(_rows(text)), "table")], source.limits)
+    before = csv.field_size_limit(max(len(text), 1))
+    try:
+        return joined([Piece("\n".join(_rows(text)), "table")], source.limits)
+    finally:
+        csv.field_size_limit(before)  # it is the whole process's
 
 
 def _rows(text: str) -> Iterator[str]:

@@ -61,11 +61,11 @@ def test_doctor_tells_each_server_of_the_operators(small: EmbeddedPostgres) -> N
     assert list(database.check(load(environ={}, env_file=None))) == []
     told = list(database.check(load(environ=few, env_file=None)))
     assert [(each.status, each.message) for each in told] == [
-        ("ok", "the server of DATABASE_URL allows 37 connections; Manta takes up to 31"),
+        ("ok", "the server of DATABASE_URL allows 37 connections; Manta takes up to 32"),
         ("ok", "the server of DATABASE_READ_URL allows 37 connections; Manta takes up to 4"),
     ]
     told = list(database.check(load(environ=few | many, env_file=None)))
     assert [each.status for each in told] == ["fail", "ok"]
-    assert "DATABASE_URL allows 37 connections and Manta takes up to 86" in told[0].message
+    assert "DATABASE_URL allows 37 connections and Manta takes up to 87" in told[0].message
     away = few | {"DATABASE_READ_URL": "postgresql://127.0.0.1:1/manta"}
     assert "DATABASE_READ_URL cannot be reached" in list(database.check(load(environ=away, env_file=None)))[1].message

@@ -1,5 +1,7 @@
 """Tables of text."""
 
+import csv
+
 import pytest
 
 from retrieval.documents import Limits
@@ -22,3 +24,9 @@ def test_line_ends_in_a_cell_are_spaces() -> None:
 
 def test_a_long_cell_is_kept() -> None:
     assert "x" * 200_000 in parse(b"a,b\n" + b"x" * 200_000, "a.csv", Limits()).text
+
+
+def test_the_limit_of_the_whole_process_stays() -> None:
+    before = csv.field_size_limit()
+    parse(b"a,b\n1,2\n", "a.csv", Limits())
+    assert csv.field_size_limit() == before
