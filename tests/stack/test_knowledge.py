@@ -49,7 +49,7 @@ def store(
     paths = folders.write(folder, asked[1])
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing")
     made = client.vector_stores.create(name="library", metadata={"made": "by a test"})
-    files = []
+    files: list[dict[str, Any]] = []
     for package, path in [*paths.items(), ("broken", folder / "broken.pdf")]:
         file = client.files.create(file=path, purpose="assistants")
         files.append({"file_id": file.id, "attributes": {"package": package}})
@@ -62,6 +62,8 @@ def store(
     assert (batch.file_counts.completed, batch.file_counts.failed) == (len(paths), 1)
     yield client.vector_stores.retrieve(made.id)
     client.vector_stores.delete(made.id)
+    for added in files:
+        client.files.delete(added["file_id"])
 
 
 def test_the_store_knows_its_files(client: openai.OpenAI, store: VectorStore) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 
 import numpy as np
 import openai
@@ -166,13 +167,17 @@ def test_embeddings(stack: Stack) -> None:
 
 
 def test_files(stack: Stack) -> None:
-    client, text = stack.sdk(), b"Gannets dive from forty metres. " * 40_000
+    def kept() -> list[Path]:
+        return sorted(path for path in (stack.data_dir / "files").rglob("*") if path.is_file())
+
+    client, text, before = stack.sdk(), b"Gannets dive from forty metres. " * 40_000, kept()
     made = client.files.create(file=("gannets.txt", text), purpose="user_data")
     assert client.files.content(made.id).read() == text
-    assert [file.filename for file in client.files.list()] == ["gannets.txt"]
-    assert not any(b"Gannets" in path.read_bytes() for path in (stack.data_dir / "files").rglob("*") if path.is_file())
+    assert {file.id: file.filename for file in client.files.list()}[made.id] == "gannets.txt"
+    assert len(kept()) > len(before)
+    assert not any(b"Gannets" in path.read_bytes() for path in kept())
     assert client.files.delete(made.id).deleted
-    assert not [path for path in (stack.data_dir / "files").rglob("*") if path.is_file()]
+    assert kept() == before
 
 
 def test_tokenize(stack: Stack) -> None:

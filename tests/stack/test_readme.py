@@ -27,16 +27,21 @@ def environment(stack: Stack) -> dict[str, str]:
 
 
 def test_python_as_written(stack: Stack) -> None:
+    (line,) = re.findall(r"^\.venv/bin/manta (ingest [^#\n]*)", README, re.M)
+    ingested = stack.manta(*line.split())
+    assert ingested.returncode == 0, ingested.stdout + ingested.stderr
     ran = subprocess.run(
         [sys.executable, "-c", "\n".join(blocks("python"))],
         env=environment(stack), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    *chat, embeddings, first, second = ran.stdout.strip().split("\n")
-    assert re.fullmatch(r"\d+ tokens", chat[-1])
-    assert len("".join(chat[:-1])) > 0
+    chat, _, rest = ran.stdout.partition(" tokens\n")
+    assert re.fullmatch(r".+\n\d+", chat, re.S)
+    embeddings, first, second, found, *answer = rest.strip().split("\n")
     assert embeddings == "2 384"
     assert {first, second} == {"starter", "all-MiniLM-L6-v2"}
+    assert found == "0017-ingest-in-an-idle-actor.md"
+    assert re.search(r"\S.* \S+\.md$", "\n".join(answer), re.S)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
