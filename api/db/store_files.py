@@ -15,6 +15,7 @@ from api.db.notifications import notify
 from api.db.tables import Chunk, VectorStoreFile, VectorStoreFileBatch
 from api.db.windows import Window, through
 
+ONE_ADDER = text("select pg_advisory_xact_lock(hashtextextended('manta store ' || :store_id, 0))")
 GIVEN = (
     " unnest(CAST(:file_ids AS text[]), CAST(:attributes AS bytea[]), CAST(:max_tokens AS int[]),"
     " CAST(:overlap_tokens AS int[])) AS given (file_id, attributes, max_tokens, overlap_tokens)"
@@ -23,7 +24,7 @@ HERE = " WHERE f.vector_store_id = :store_id AND f.file_id = given.file_id"
 ADD = text(
     "INSERT INTO vector_store_files (vector_store_id, file_id, organization_id, user_id, batch_id, attributes,"  # noqa: S608
     " max_tokens, overlap_tokens) SELECT :store_id, given.file_id, :organization_id, :user_id, :batch_id,"
-    f" given.attributes, given.max_tokens, given.overlap_tokens FROM {GIVEN} ON CONFLICT DO NOTHING RETURNING file_id"
+    f" given.attributes, given.max_tokens, given.overlap_tokens FROM {GIVEN} ON CONFLICT DO NOTHING"
 )
 AGAIN = text(
     "UPDATE vector_store_files AS f SET status = 'in_progress', error_code = NULL, error_message = NULL,"  # noqa: S608
@@ -55,6 +56,11 @@ class Whose:
     batch_id: str | None = None
 
 
+async def lock_adding(session: AsyncSession, store_id: str) -> None:
+    """One at a time adds files to a store, until its unit of work ends; whoever asks has locked nothing yet."""
+    await session.execute(ONE_ADDER, {"store_id": store_id})
+
+
 async def held(session: AsyncSession, store_id: str, file_ids: Sequence[str]) -> list[VectorStoreFile]:
     """Which of these the store has, as they are now; nobody else changes them until the unit of work ends."""
     query = select(VectorStoreFile).where(
@@ -64,8 +70,8 @@ async def held(session: AsyncSession, store_id: str, file_ids: Sequence[str]) ->
     return list(await session.scalars(query))
 
 
-async def add(session: AsyncSession, whose: Whose, given: Sequence[Given]) -> int | None:
-    """New files, to be indexed; how many were new. None where one was deleted meanwhile: then nothing can be kept."""
+async def add(session: AsyncSession, whose: Whose, given: Sequence[Given]) -> bool:
+    """New files, to be indexed; False where one of them was deleted meanwhile: then nothing can be kept."""
     values = {
         "store_id": whose.store_id,
         "organization_id": whose.organization_id,
@@ -73,9 +79,10 @@ async def add(session: AsyncSession, whose: Whose, given: Sequence[Given]) -> in
         "batch_id": whose.batch_id,
     }
     try:
-        return len(list(await session.execute(ADD, values | _arrays(given))))
+        await session.execute(ADD, values | _arrays(given))
     except IntegrityError:
-        return None
+        return False
+    return True
 
 
 async def again(session: AsyncSession, store_id: str, given: Sequence[Given]) -> None:

@@ -64,6 +64,7 @@ class StoreFiles:
         each = {one.file_id: one for one in wanted}
         key = await self._stores.key(unit, store)
         await _check_files(unit, list(each), param)
+        await queries.lock_adding(unit, store.id)
         held = {row.file_id: row for row in await queries.held(unit, store.id, list(each))}
         place = await self._locked(unit, store)
         new = [one for id_, one in each.items() if id_ not in held]
@@ -219,13 +220,9 @@ async def _added(unit: Unit, whose: Whose, given: Sequence[Given], param: str) -
 
     Raises:
         NotFound: one was deleted meanwhile.
-        Unavailable: somebody else has just added one.
     """
-    count = await queries.add(unit, whose, given)
-    if count is None:
+    if not await queries.add(unit, whose, given):
         raise NotFound("A file was deleted meanwhile.", param=param)
-    if count < len(given):
-        raise Unavailable("Another request has just added one of the files. Send it once more.", retry_after_s=1.0)
 
 
 async def _check_files(unit: Unit, file_ids: Sequence[str], param: str) -> None:
