@@ -109,13 +109,14 @@ async def remove_expired(session: AsyncSession, before: datetime) -> int:
 async def _hold(session: AsyncSession, file_ids: Sequence[str]) -> None:
     """Have the places of these files in vector stores to oneself until the unit of work ends.
 
-    They go with the files, and change the stores. All who change stores take rows in this order (`api.db.ingest`).
+    They go with the files, and change the stores. All who change stores take rows in this order (`api.db.ingest`); the
+    stores' keys stay free, for whoever adds a batch refers to one before it asks for files.
     """
     store_id, here = VectorStoreFile.vector_store_id, VectorStoreFile.file_id.in_(file_ids)
     rows = select(store_id).where(here).order_by(store_id, VectorStoreFile.file_id).with_for_update()
     stores = set(await session.scalars(rows))
     query = select(VectorStore.id).where(VectorStore.id.in_(stores)).order_by(VectorStore.id)
-    await session.execute(query.with_for_update())
+    await session.execute(query.with_for_update(key_share=True))
 
 
 async def _remove_some(session: AsyncSession, which: ColumnElement[bool]) -> list[str]:

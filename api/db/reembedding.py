@@ -97,7 +97,7 @@ async def described(session: AsyncSession, store_id: str) -> int:
 async def lock(session: AsyncSession, store_ids: Sequence[str]) -> bool:
     """Nobody else changes these until the unit of work ends; False where one is gone or retired."""
     query = select(VectorStore.id).where(VectorStore.id.in_(store_ids), ~VectorStore.retired)
-    found = list(await session.scalars(query.order_by(VectorStore.id).with_for_update()))
+    found = list(await session.scalars(query.order_by(VectorStore.id).with_for_update(key_share=True)))
     return len(found) == len(set(store_ids))
 
 
