@@ -9,21 +9,36 @@ class Passage(Protocol):
     """A chunk that was found. `text` is its document's text from `start` on; `page` is the one that it begins on."""
 
     @property
-    def vector_store_id(self) -> str: ...  # noqa: D102  the fields of a value
+    def vector_store_id(self) -> str:
+        """The store that it was found in."""
+
     @property
-    def file_id(self) -> str: ...  # noqa: D102
+    def file_id(self) -> str:
+        """The file that it is of."""
+
     @property
-    def filename(self) -> str: ...  # noqa: D102
+    def filename(self) -> str:
+        """That file's name."""
+
     @property
-    def chunk_id(self) -> int | str: ...  # noqa: D102
+    def chunk_id(self) -> int | str:
+        """Its number in the store."""
+
     @property
-    def text(self) -> str: ...  # noqa: D102
+    def text(self) -> str:
+        """The document's text from `start` on."""
+
     @property
-    def start(self) -> int: ...  # noqa: D102
+    def start(self) -> int:
+        """Where it begins in the document, in characters."""
+
     @property
-    def page(self) -> int | None: ...  # noqa: D102
+    def page(self) -> int | None:
+        """The page that it begins on, where there are pages."""
+
     @property
-    def headings(self) -> Sequence[str]: ...  # noqa: D102
+    def headings(self) -> Sequence[str]:
+        """Those it stands under, the outermost first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def searches(
 
     def search(turn: int) -> float:
         start = time.perf_counter()
-        client.vector_stores.search(store, query=asked[turn % len(asked)], ranking_options=ranking)  # type: ignore[arg-type]
+        client.vector_stores.search(store, query=asked[turn % len(asked)], ranking_options=ranking)  # type: ignore[arg-type]  # Manta's
         return time.perf_counter() - start
 
     for turn in range(5):

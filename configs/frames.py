@@ -1,6 +1,6 @@
-"""Questions from a process to its child and back: each a length (4 bytes, big-endian) and JSON, on one socket.
+"""Values between a process and its child: each a length (4 bytes, big-endian) and JSON, on one socket.
 
-Here is the child's side, which loads as little as it can; `configs.respondent` is the other one.
+Here is what a child loads, which is as little as can be; `configs.respondent` asks such children from a loop.
 """
 
 import socket
@@ -13,18 +13,18 @@ HEAD_BYTES = 4
 
 
 class Line:
-    """The child's end of the socket; `descriptor` is its number, which stands on the command line."""
+    """One end of the socket; `descriptor` is its number, which a child has on its command line."""
 
     def __init__(self, descriptor: int) -> None:
         with socket.socket(fileno=descriptor) as end:
             self._stream: BinaryIO = end.makefile("rwb")  # type: ignore[assignment]  # what "rwb" gives
 
-    def questions(self) -> Iterator[Any]:
-        """Each question, until the other side closes or ends. Answer one before taking the next."""
+    def received(self) -> Iterator[Any]:
+        """Each value, until the other side closes or ends."""
         while len(head := self._stream.read(HEAD_BYTES)) == HEAD_BYTES:
             yield orjson.loads(self._stream.read(int.from_bytes(head, "big")))
 
-    def answer(self, value: object) -> None:
+    def send(self, value: object) -> None:
         """Anything that JSON can say."""
         self._stream.write(framed(value))
         self._stream.flush()

@@ -140,7 +140,7 @@ def _entries(store: StoreKey, chunks: Iterable[SealedChunk]) -> Iterator[Entry]:
             found = vectors(store, chunk)
             yield Entry(chunk.id, found, terms(searched_text(content(store, chunk))), chunk.file_id)
         except (Unreadable, BadRequest) as error:
-            log.error("chunk %d of %s is left out: %s", chunk.id, store.store_id, error.message)  # noqa: TRY400
+            log.error("chunk %d of %s is left out: %s", chunk.id, store.store_id, error.message)  # noqa: TRY400  it says it all
 
 
 def _attributes(store: StoreKey, file_id: str, sealed: bytes) -> Attributes:
@@ -149,6 +149,6 @@ def _attributes(store: StoreKey, file_id: str, sealed: bytes) -> Attributes:
             open_sealed(store.key, sealed, attributes_place(store.store_id, file_id, store.organization_id))
         )
     except Unreadable as error:
-        log.error("the attributes of %s in %s are left out: %s", file_id, store.store_id, error.message)  # noqa: TRY400
+        log.error("the attributes of %s in %s are left out: %s", file_id, store.store_id, error.message)  # noqa: TRY400  it says it all
         return {}
     return opened

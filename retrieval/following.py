@@ -237,7 +237,7 @@ class Following:
             await self._change(functools.partial(self._save, followed))
         except ConfigurationError as error:
             followed.unsaved += count
-            log.error("there is no snapshot of %s: %s", followed.store.store_id, error.message)  # noqa: TRY400
+            log.error("there is no snapshot of %s: %s", followed.store.store_id, error.message)  # noqa: TRY400  it says it all
 
     def _save(self, followed: Followed) -> None:
         """What is gone shall lie on no disk: it is melted away first, or a store too large for that is not saved."""

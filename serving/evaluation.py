@@ -53,14 +53,14 @@ class Asked:
 def main() -> None:
     """Answer one question."""
     line = Line(int(sys.argv[1]))
-    for question in line.questions():
+    for question in line.received():
         try:
             with tempfile.TemporaryDirectory() as folder, chdir(folder):  # the reader's log
-                found = evaluated(Asked(**question), lambda *done: line.answer({"progress": done}))
+                found = evaluated(Asked(**question), lambda *done: line.send({"progress": done}))
         except MantaError as error:
-            line.answer({"error": error.message})
+            line.send({"error": error.message})
         else:
-            line.answer({"found": found})
+            line.send({"found": found})
         return
 
 

@@ -51,18 +51,18 @@ class Client:
         """
         return self._call("GET", path)
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401
+    def post(self, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401  any JSON
         """Send JSON, get JSON; errors as `get`."""
         return self._call("POST", path, body)
 
-    def upload(self, path: str, name: str, content: BinaryIO | bytes, fields: dict[str, str]) -> Any:  # noqa: ANN401
+    def upload(self, path: str, name: str, content: BinaryIO | bytes, fields: dict[str, str]) -> Any:  # noqa: ANN401  any JSON
         """Send a file in a form, read as it goes out; errors as `get`."""
         with self._faults():
             response = self._http.post(path, data=fields, files={"file": (name, content)})
         _refuse(response)
         return _json(response)
 
-    def delete(self, path: str) -> Any:  # noqa: ANN401
+    def delete(self, path: str) -> Any:  # noqa: ANN401  any JSON
         """Delete; errors as `get`."""
         return self._call("DELETE", path)
 

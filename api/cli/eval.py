@@ -7,9 +7,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -18,7 +17,7 @@ from api.cli.options import AsJson, Config, DataDir, application
 from api.cli.output import console, print_json, table
 from configs import files
 from configs.errors import BadRequest, ConfigurationError, Internal
-from configs.frames import HEAD_BYTES, framed
+from configs.frames import Line
 from configs.processes import Command
 from configs.specs import Kind, ModelParams, ModelSpec
 from retrieval.evaluation import report
@@ -101,10 +100,9 @@ def evaluated(asked: dict[str, Any]) -> dict[str, Any]:
         ConfigurationError: a model cannot be loaded.
         Internal: the child ended without an answer.
     """
-    with _child() as (stream, log), _progress() as tell:
-        stream.write(framed(asked))
-        stream.flush()
-        for answer in _answers(stream):
+    with _child() as (line, log), _progress() as tell:
+        line.send(asked)
+        for answer in line.received():
             if "error" in answer:
                 raise ConfigurationError(answer["error"])
             if "found" in answer:
@@ -121,7 +119,7 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _child() -> Iterator[tuple[BinaryIO, Path]]:
+def _child() -> Iterator[tuple[Line, Path]]:
     """The process that loads models and this side's end of the line to it; it is ended with the block."""
     ours, theirs = socket.socketpair()
     with tempfile.TemporaryDirectory() as folder, ours:
@@ -131,15 +129,9 @@ def _child() -> Iterator[tuple[BinaryIO, Path]]:
             env = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
             child = Command(NAME, argv, Path.cwd(), env, log).spawn([theirs.fileno()])
         try:
-            stream: BinaryIO = ours.makefile("rwb")  # type: ignore[assignment]  # what "rwb" gives
-            yield stream, log
+            yield Line(ours.detach()), log
         finally:
             child.terminate(0)
-
-
-def _answers(stream: BinaryIO) -> Iterator[dict[str, Any]]:
-    while len(head := stream.read(HEAD_BYTES)) == HEAD_BYTES:
-        yield orjson.loads(stream.read(int.from_bytes(head, "big")))
 
 
 @contextmanager

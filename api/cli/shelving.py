@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -79,7 +80,7 @@ def pages(client: Client, path: str, **query: str) -> Iterator[dict[str, Any]]:
     after: str | None = None
     while True:
         asked = {"limit": str(PAGE), **query} | ({"after": after} if after else {})
-        page = patient(lambda asked=asked: client.get(f"{path}?{urlencode(asked)}"))  # type: ignore[misc]
+        page = patient(client.get, f"{path}?{urlencode(asked)}")
         yield from page["data"]
         if not page["has_more"]:
             return
@@ -153,7 +154,7 @@ def send(client: Client, store_id: str, plan: Plan, told: Callable[[int], None])
             entries = [entry for entry in pool.map(lambda each: _entry(client, each, sent), group) if entry]
             if entries:
                 body = {"files": entries}
-                made = patient(lambda body=body: client.post(f"{STORES}/{store_id}/file_batches", body))  # type: ignore[misc]
+                made = patient(client.post, f"{STORES}/{store_id}/file_batches", body)
                 sent.batches.append((made["id"], len(entries)))
             told(len(group))
     return sent
@@ -165,7 +166,7 @@ def wait(client: Client, store_id: str, sent: Sent, told: Callable[[int], None])
     for batch_id, count in sent.batches:
         place = f"{STORES}/{store_id}/file_batches/{batch_id}"
         while True:
-            batch = patient(lambda place=place: client.get(place))  # type: ignore[misc]
+            batch = patient(client.get, place)
             told(done_before + count - batch["file_counts"]["in_progress"])
             if batch["status"] != "in_progress":
                 break
@@ -183,17 +184,17 @@ def remove(client: Client, files: Sequence[Known]) -> None:
     """Delete files that this command had uploaded; one that is gone already is no error."""
     for each in files:
         try:
-            patient(lambda each=each: client.delete(f"/v1/files/{each.id}"))  # type: ignore[misc]
+            patient(client.delete, f"/v1/files/{each.id}")
         except Refusal as refusal:
-            if refusal.status != 404:  # noqa: PLR2004
+            if refusal.status != HTTPStatus.NOT_FOUND:
                 raise
 
 
-def patient(call: Callable[[], Any]) -> Any:  # noqa: ANN401  any JSON
+def patient(call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401  any JSON
     """Call again where the server says that it is busy."""
     for attempt in range(TRIES):
         try:
-            return call()
+            return call(*arguments)
         except Refusal as refusal:
             if refusal.status not in BUSY or attempt == TRIES - 1:
                 raise
@@ -207,7 +208,7 @@ def _entry(client: Client, each: Local | Known, sent: Sent) -> dict[str, Any] | 
         file_id = each.id
     else:
         try:
-            file_id = patient(lambda: _uploaded(client, each))["id"]
+            file_id = patient(_uploaded, client, each)["id"]
         except Refusal as refusal:
             if refusal.status not in OF_ONE_FILE:
                 raise
@@ -220,7 +221,7 @@ def _entry(client: Client, each: Local | Known, sent: Sent) -> dict[str, Any] | 
     return {"file_id": file_id, "attributes": {"path": each.path, "digest": each.digest}}
 
 
-def _uploaded(client: Client, local: Local) -> Any:  # noqa: ANN401
+def _uploaded(client: Client, local: Local) -> Any:  # noqa: ANN401  any JSON
     if isinstance(local.content, Path):
         with local.content.open("rb") as file:
             return client.upload("/v1/files", local.name, file, {"purpose": PURPOSE})

@@ -22,17 +22,18 @@ GIVEN = (
 )
 HERE = " WHERE f.vector_store_id = :store_id AND f.file_id = given.file_id"
 ADD = text(
-    "INSERT INTO vector_store_files (vector_store_id, file_id, organization_id, user_id, batch_id, attributes,"  # noqa: S608
+    "INSERT INTO vector_store_files (vector_store_id, file_id, organization_id, user_id, batch_id, attributes,"  # noqa: S608  made of constants
     " max_tokens, overlap_tokens) SELECT :store_id, given.file_id, :organization_id, :user_id, :batch_id,"
     f" given.attributes, given.max_tokens, given.overlap_tokens FROM {GIVEN} ON CONFLICT DO NOTHING"
 )
 AGAIN = text(
-    "UPDATE vector_store_files AS f SET status = 'in_progress', error_code = NULL, error_message = NULL,"  # noqa: S608
+    "UPDATE vector_store_files AS f SET status = 'in_progress', error_code = NULL, error_message = NULL,"  # noqa: S608  as above
     " max_tokens = given.max_tokens, overlap_tokens = given.overlap_tokens, epoch = f.epoch + 1, attempts = 0,"
     f" leased_until = NULL FROM {GIVEN} {HERE}"
 )
 DESCRIBE = text(
-    f"UPDATE vector_store_files AS f SET attributes = given.attributes, described_seq = :seq FROM {GIVEN} {HERE}"  # noqa: S608
+    "UPDATE vector_store_files AS f SET attributes = given.attributes, described_seq = :seq"  # noqa: S608  as above
+    f" FROM {GIVEN} {HERE}"
 )
 
 

@@ -33,8 +33,8 @@ def main() -> None:
     give_way()
     passwords = Passwords()
     line = Line(int(sys.argv[1]))
-    for question in line.questions():
-        line.answer(answer(passwords, *question))
+    for question in line.received():
+        line.send(answer(passwords, *question))
 
 
 def give_way() -> None:

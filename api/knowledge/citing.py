@@ -24,11 +24,16 @@ class Result(Passage, Protocol):
     """A passage with what a search says of it."""
 
     @property
-    def end(self) -> int: ...  # noqa: D102  the fields of a value
+    def end(self) -> int:
+        """Where it ends in the document, in characters."""
+
     @property
-    def score(self) -> float: ...  # noqa: D102
+    def score(self) -> float:
+        """How relevant it is, from 0 to 1."""
+
     @property
-    def attributes(self) -> Mapping[str, Any]: ...  # noqa: D102
+    def attributes(self) -> Mapping[str, Any]:
+        """The file's, as the store has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,6 @@ class RayRunner:
         return actor.remote(self._log_level)
 
 
-def _end(worker: Any) -> None:  # noqa: ANN401
+def _end(worker: Any) -> None:  # noqa: ANN401  Ray's handle
     with contextlib.suppress(ValueError, ray.exceptions.RayError):  # it has ended by itself
         ray.kill(worker, no_restart=True)

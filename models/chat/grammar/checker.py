@@ -26,13 +26,13 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     line = Line(int(sys.argv[1]))
-    questions = line.questions()
+    questions = line.received()
     info = xgrammar.TokenizerInfo.deserialize_json(next(questions))
     compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
-    line.answer(True)
+    line.send(True)
     for kind, text in questions:
         allow_cpu(CPU_S)
-        line.answer(compiles(compiler, kind, text))
+        line.send(compiles(compiler, kind, text))
 
 
 def compiles(compiler: Any, kind: str, text: str) -> bool:
