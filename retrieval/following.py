@@ -240,14 +240,14 @@ class Following:
             log.error("there is no snapshot of %s: %s", followed.store.store_id, error.message)  # noqa: TRY400  it says it all
 
     def _save(self, followed: Followed) -> None:
-        """What is gone shall lie on no disk: it is melted away first, or a store too large for that is not saved."""
+        """What is gone shall lie on no disk: it is melted away first, or nothing is kept where that takes long."""
         collection = followed.collection
-        if collection.holds_dead:
-            if collection.size > MELTED_TO_SAVE:
-                self._shelf.remove(followed.store.store_id)
-                return
+        if collection.holds_dead and collection.size <= MELTED_TO_SAVE:
             collection.compact()
-        self._shelf.save(followed.store, collection)
+        if collection.holds_dead:
+            self._shelf.remove(followed.store.store_id)
+        else:
+            self._shelf.save(followed.store, collection)
 
     async def _waited(self, work: Awaitable[T]) -> T:
         """The work's result, or Unavailable when it takes long; the work goes on all the same."""
