@@ -30,11 +30,12 @@ async def test_a_file_whose_time_is_over_is_gone(app: Application, fresh: str, p
         )
         assert made.expires_at is not None
         assert 3590 <= made.expires_at - made.created_at <= 3610
+        jobs = Database(postgres.urls.jobs_url, pool_size=1, role=JOBS_ROLE)
+        await tidy(jobs, Blobs(file_target(app.services.cluster)))  # what other tests left
         query(postgres, "UPDATE files SET expires_at = now() - interval '2 minutes' WHERE id = %s", made.id)
         with pytest.raises(NotFoundError):
             await client.files.retrieve(made.id)
         assert [file async for file in client.files.list()] == []
-        jobs = Database(postgres.urls.jobs_url, pool_size=1, role=JOBS_ROLE)
         before = len(blobs(app))
         assert await tidy(jobs, Blobs(file_target(app.services.cluster))) == (1, 0)
         assert len(blobs(app)) == before  # an upload under way has no row either: bytes have a day
