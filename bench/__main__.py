@@ -15,7 +15,7 @@ from bench.options import Options
 NAMES = (
     *("chat", "mock", "streams500", "people", "startup", "vanish", "embedding"),
     *("encryption", "identity", "door", "logins", "plans", "backup", "index", "searching", "knowledge", "ingest"),
-    "retrieval",
+    *("retrieval", "upserts"),
 )
 """Files here with `run(options) -> Report`; `all` runs one after the other. `bench.live` takes options of its own."""
 
