@@ -48,9 +48,13 @@ class SealedChunk:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happened to a store up to `seq`: chunks that came, ids of those that went, sealed attributes by file."""
+    """What happened to a store up to `seq`: chunks that came, ids of those that went, sealed attributes by file.
+
+    `head` is the last change that the store has.
+    """
 
     seq: int
+    head: int
     chunks: Sequence[SealedChunk]
     removed: Sequence[int]
     described: Sequence[tuple[str, bytes]]
@@ -71,10 +75,12 @@ class Feed(Protocol):
     async def removals(self, store_ids: Sequence[str]) -> dict[str, float]:
         """When something was last removed from each store, in Unix seconds, where that is remembered."""
 
-    async def changes(self, store_id: str, after: int) -> Changes | None:
+    async def changes(self, store_id: str, after: int, seen: int = 0) -> Changes | None:
         """Some of what happened behind `after`, at least one change if there is one.
 
-        None: the store is gone, or who stands there must begin at 0.
+        `seen` is the `head` that was told with the page before, `after` itself where there was none.
+        None: the store is gone, or does not know the change `seen`, as that is long ago or the database was set back:
+        who stands there must begin at 0.
         """
 
 

@@ -32,6 +32,8 @@ FOLLOW_S = 0.5
 LATELY_S = 60.0
 SWEEP_S = 60.0
 """Between two looks at what is gone; keys and texts of what was erased are here no longer than that."""
+HEARD_S = 2.0
+"""A store that the feed was silent about for longer is asked about where a question knows less than it."""
 IDLE_S = 3600.0
 SAVE_AFTER = 2_000
 """Chunks that came or went since the last snapshot, and a tenth of the store: then there is a new one."""
@@ -52,6 +54,7 @@ class Followed:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     unsaved: int = 0
     asked_at: float = 0.0
+    heard_at: float = 0.0
     tidying: asyncio.Task[None] | None = None
 
     def search_each(self, queries: Sequence[Query]) -> list[list[Hit]]:
@@ -88,6 +91,8 @@ class Following:
         followed.asked_at = time.monotonic()
         if followed.collection.seq < min_seq:
             await self._waited(self._caught_up(followed, min_seq))
+        elif followed.collection.seq > min_seq and time.monotonic() - followed.heard_at > HEARD_S:
+            await self._waited(self._caught_up(followed))  # it is ahead, or the database was set back
         for query in queries:
             followed.collection.check(query)
         return await followed.gathering.ask(queries)
@@ -175,11 +180,13 @@ class Following:
             return
         heads = await self._feed.heads(sorted(asked))
         for name, followed in asked.items():
+            behind = name in heads and heads[name] > followed.collection.seq
             if name in heads and followed.collection.seq != heads[name]:
                 with contextlib.suppress(NotFound):  # who asks next is told
-                    await self._caught_up(followed, heads[name])
+                    await self._caught_up(followed, heads[name] if behind else None)
+            followed.heard_at = time.monotonic()
 
-    async def _caught_up(self, followed: Followed, enough: int) -> None:
+    async def _caught_up(self, followed: Followed, enough: int | None = None) -> None:
         try:
             await self._catch_up(followed, enough)
         except NotFound:
@@ -195,20 +202,27 @@ class Following:
         """
         async with followed.turn:
             collection, anew = followed.collection, False
+            seen = collection.seq
             while enough is None or collection.seq < enough:  # who had the turn before may have read it all
-                changes = await self._feed.changes(followed.store.store_id, collection.seq)
+                changes = await self._feed.changes(followed.store.store_id, collection.seq, seen)
                 if changes is None:
                     if anew or collection.seq == 0:
                         raise NotFound(NO_STORE, param="vector_store_id")
-                    log.info("%s is read anew", followed.store.store_id)
-                    collection, anew = self._empty(followed.store), True
+                    collection, anew, seen = await self._begun_anew(followed), True, 0
                     continue
+                followed.heard_at, seen = time.monotonic(), changes.head
                 if changes.seq <= collection.seq:
                     break
                 await self._change(functools.partial(sealed.apply, collection, followed.store, changes))
                 followed.unsaved += len(changes.chunks) + len(changes.removed)
-            followed.collection = collection
         self._tidy(followed)
+
+    async def _begun_anew(self, followed: Followed) -> Collection:
+        """What was read may never have been: nobody is told of it from now on, and no snapshot keeps it."""
+        log.info("%s is read anew", followed.store.store_id)
+        followed.collection = self._empty(followed.store)
+        await self._change(functools.partial(self._shelf.remove, followed.store.store_id))
+        return followed.collection
 
     def _empty(self, store: StoreKey) -> Collection:
         return Collection(Shape(store.dimensions), self._budget_bytes, self._place)

@@ -115,4 +115,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
             length = int.from_bytes(head, "big")
             if len(head) < HEAD_BYTES or length > MOST_BYTES:
                 raise archive.Refused("a length is cut or damaged")
-            yield file.read(length)
+            piece = file.read(length)
+            if len(piece) < length:
+                raise archive.Refused("a piece is cut")
+            yield piece

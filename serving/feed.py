@@ -28,9 +28,9 @@ class ControlFeed:
         found: dict[str, float] = await self._ask("removals", list(store_ids))
         return found
 
-    async def changes(self, store_id: str, after: int) -> Changes | None:
+    async def changes(self, store_id: str, after: int, seen: int = 0) -> Changes | None:
         """See `Feed`."""
-        found: Changes | None = await self._ask("changes", store_id, after)
+        found: Changes | None = await self._ask("changes", store_id, after, seen)
         return found
 
     async def _ask(self, method: str, *arguments: Any) -> Any:  # noqa: ANN401  what the method returns

@@ -87,9 +87,9 @@ class Control:
         """See `retrieval.feed.Feed`."""
         return await self._feed.removals(store_ids)
 
-    async def changes(self, store_id: str, after: int) -> Changes | None:
+    async def changes(self, store_id: str, after: int, seen: int = 0) -> Changes | None:
         """See `retrieval.feed.Feed`."""
-        return await self._feed.changes(store_id, after)
+        return await self._feed.changes(store_id, after, seen)
 
     async def check_health(self) -> None:
         """Serve asks; a loop that ended is a reason to start anew."""

@@ -49,10 +49,10 @@ class StoreFeed:
         async with self._database.unit() as unit:
             return await queries.removals(unit, store_ids)
 
-    async def changes(self, store_id: str, after: int) -> Changes | None:
+    async def changes(self, store_id: str, after: int, seen: int = 0) -> Changes | None:
         """See `Feed`."""
         async with self._database.snapshot() as unit:
-            return await queries.changes(unit, store_id, after, self._page_chunks)
+            return await queries.changes(unit, store_id, after, seen or after, self._page_chunks)
 
     async def close(self) -> None:
         """Close its connections."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.db.tables import Chunk, VectorStore, VectorStoreFile, VectorStoreRemoval
+from api.db.tables import Chunk, VectorStore, VectorStoreChange, VectorStoreFile
 from retrieval.feed import Changes, SealedChunk
 
 REMOVE = text("SELECT remove_chunks(:store_id, :file_id)")
@@ -54,9 +54,11 @@ async def heads(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, in
 
 async def removals(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, float]:
     """When chunks last went from each store, in Unix seconds; a store whose place another index took lost all then."""
-    last = select(VectorStoreRemoval.vector_store_id, func.max(VectorStoreRemoval.created_at))
+    last = select(VectorStoreChange.vector_store_id, func.max(VectorStoreChange.created_at))
     gone = await session.execute(
-        last.where(VectorStoreRemoval.vector_store_id.in_(store_ids)).group_by(VectorStoreRemoval.vector_store_id)
+        last.where(VectorStoreChange.vector_store_id.in_(store_ids), VectorStoreChange.chunk_ids != []).group_by(
+            VectorStoreChange.vector_store_id
+        )
     )
     moved = await session.execute(
         select(VectorStore.id, VectorStore.index_since).where(
@@ -66,21 +68,18 @@ async def removals(session: AsyncSession, store_ids: Sequence[str]) -> dict[str,
     return {store_id: at.timestamp() for store_id, at in [*gone, *moved]}
 
 
-async def changes(session: AsyncSession, store_id: str, after: int, limit: int) -> Changes | None:
+async def changes(session: AsyncSession, store_id: str, after: int, seen: int, limit: int) -> Changes | None:
     """What happened behind `after`, at least one change and about `limit` chunks; None where one must begin at 0.
 
+    A store that was set back with its database, and went on, does not know the change `seen` that is told here.
     The unit of work reads a snapshot: a change in the middle would be seen by half.
     """
-    row = (
-        await session.execute(
-            select(VectorStore.seq, VectorStore.feed_from).where(VectorStore.id == store_id, VectorStore.seq >= after)
-        )
-    ).one_or_none()
-    if row is None or 0 < after < row.feed_from:
+    head = await session.scalar(select(VectorStore.seq).where(VectorStore.id == store_id))
+    if head is None or (after and seen != head and not await _known(session, store_id, seen)):
         return None
     behind = (Chunk.vector_store_id == store_id, Chunk.seq > after)
     far = select(Chunk.seq).where(*behind).order_by(Chunk.seq).offset(limit - 1).limit(1)
-    upto = await session.scalar(far) or row.seq
+    upto = await session.scalar(far) or head
     found = await session.execute(
         select(Chunk.id, Chunk.file_id, Chunk.number, Chunk.content, Chunk.vectors)
         .where(*behind, Chunk.seq <= upto)
@@ -89,31 +88,37 @@ async def changes(session: AsyncSession, store_id: str, after: int, limit: int) 
     chunks = [SealedChunk(*each) for each in found]
     return Changes(
         upto,
+        head,
         chunks,
         await _removed(session, store_id, after, upto) if after else [],
         await _described(session, store_id, after, upto, {chunk.file_id for chunk in chunks}),
     )
 
 
-async def forget_removals(session: AsyncSession, before: datetime) -> int:
-    """Forget removals of before that; who has not followed since begins anew. How many."""
-    query = delete(VectorStoreRemoval).where(VectorStoreRemoval.created_at <= before)
-    gone = list(await session.execute(query.returning(VectorStoreRemoval.vector_store_id, VectorStoreRemoval.seq)))
-    last: dict[str, int] = {}
-    for store_id, seq in gone:
-        last[store_id] = max(seq, last.get(store_id, 0))
-    for store_id, seq in sorted(last.items()):
-        await session.execute(
-            update(VectorStore)
-            .where(VectorStore.id == store_id)
-            .values(feed_from=func.greatest(VectorStore.feed_from, seq))
-        )
-    return len(gone)
+async def forget_changes(session: AsyncSession, before: datetime) -> int:
+    """Forget changes of before that, but for each store's last; who stands at one of them begins anew. How many."""
+    old = (
+        select(VectorStoreChange.vector_store_id, func.max(VectorStoreChange.seq).label("seq"))
+        .where(VectorStoreChange.created_at <= before)
+        .group_by(VectorStoreChange.vector_store_id)
+        .subquery()
+    )
+    query = delete(VectorStoreChange).where(
+        VectorStoreChange.vector_store_id == old.c.vector_store_id,
+        VectorStoreChange.seq <= old.c.seq,
+        VectorStore.id == VectorStoreChange.vector_store_id,
+        VectorStoreChange.seq < VectorStore.seq,
+    )
+    return len(list(await session.scalars(query.returning(VectorStoreChange.seq))))
+
+
+async def _known(session: AsyncSession, store_id: str, seq: int) -> bool:
+    return await session.get(VectorStoreChange, (store_id, seq)) is not None
 
 
 async def _removed(session: AsyncSession, store_id: str, after: int, upto: int) -> list[int]:
-    query = select(VectorStoreRemoval.chunk_ids).where(
-        VectorStoreRemoval.vector_store_id == store_id, VectorStoreRemoval.seq > after, VectorStoreRemoval.seq <= upto
+    query = select(VectorStoreChange.chunk_ids).where(
+        VectorStoreChange.vector_store_id == store_id, VectorStoreChange.seq > after, VectorStoreChange.seq <= upto
     )
     return [chunk_id for chunk_ids in await session.scalars(query) for chunk_id in chunk_ids]
 

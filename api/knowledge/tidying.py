@@ -1,4 +1,4 @@
-"""Vector stores whose time is over, and removals that every follower has heard of: removed in `control`, as jobs."""
+"""Vector stores whose time is over, and changes that every follower has heard of: removed in `control`, as jobs."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ KEPT = timedelta(days=7)
 
 
 async def tidy(database: Database) -> tuple[int, int]:
-    """How many stores and how many removals went. The files that were in the stores stay.
+    """How many stores and how many changes were forgotten. The files that were in the stores stay.
 
     Raises:
         Unavailable: the database is away.
@@ -28,4 +28,4 @@ async def tidy(database: Database) -> tuple[int, int]:
         if len(over) < BATCH:
             break
     async with database.unit() as unit:
-        return stores, await knowledge.forget_removals(unit, datetime.now(UTC) - KEPT)
+        return stores, await knowledge.forget_changes(unit, datetime.now(UTC) - KEPT)

@@ -98,7 +98,7 @@ _table(
     id="id organization_id user_id data_key_id index_of index_id",
     content="about",
     fact="embedding_model dimensions expires_after_days last_active_at created_at",
-    none="seq feed_from next_chunk index_since retired",
+    none="seq next_chunk index_since retired",
 )
 _table("vector_store_file_batches", id="id organization_id user_id vector_store_id", fact="cancelled created_at")
 _table(
@@ -109,7 +109,7 @@ _table(
     none="described_seq epoch attempts leased_until",
 )
 _table("chunks", id="vector_store_id id file_id organization_id user_id", content="content vectors", none="seq number")
-_table("vector_store_removals", id="vector_store_id organization_id", none="seq chunk_ids created_at")
+_table("vector_store_changes", id="vector_store_id organization_id", none="seq chunk_ids created_at")
 _table("idempotency_keys", id="organization_id data_key_id", secret="digest request_digest",  # noqa: S106
        content="response", none="status headers created_at")  # fmt: skip
 _table("imported", id="organization_id external_id row_id", none="source kind created_at")
@@ -150,7 +150,7 @@ NOT_EXPORTED = {
     "master_keys": "the installation's",
     "vector_store_file_batches": "which files came together",
     "chunks": "made of the files, which are exported",
-    "vector_store_removals": "ids of what is gone",
+    "vector_store_changes": "numbers of changes, and of chunks that are gone",
     "idempotency_keys": "copies of answers, for a day",
     "imported": "where rows came from, by id",
     "audit_heads": "the organization's",

@@ -19,7 +19,7 @@ from api.db.tables.base import Base
 from api.db.tables.content import Conversation, DataKey, IdempotencyKey, Imported, MasterKeyCheck, Message
 from api.db.tables.files import File
 from api.db.tables.installation import Organization, ServedModel
-from api.db.tables.knowledge import Chunk, VectorStore, VectorStoreFile, VectorStoreFileBatch, VectorStoreRemoval
+from api.db.tables.knowledge import Chunk, VectorStore, VectorStoreChange, VectorStoreFile, VectorStoreFileBatch
 from api.db.tables.organization import (
     ApiKey,
     DirectoryUser,
@@ -73,7 +73,7 @@ __all__ = [
     "UsageRow",
     "User",
     "VectorStore",
+    "VectorStoreChange",
     "VectorStoreFile",
     "VectorStoreFileBatch",
-    "VectorStoreRemoval",
 ]

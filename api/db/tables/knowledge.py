@@ -35,9 +35,7 @@ class VectorStore(Base):
     embedding_model: Mapped[str]
     dimensions: Mapped[int]
     seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    """Of the last change."""
-    feed_from: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    """Removals up to this one are forgotten: who stands before it begins anew."""
+    """Of the last change. To add one to it is to ask for the next number: a trigger takes a random step."""
     next_chunk: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     expires_after_days: Mapped[int | None]
     index_of: Mapped[str | None] = mapped_column(ForeignKey(OF_STORE, ondelete="CASCADE"))
@@ -138,14 +136,14 @@ class Chunk(Base):
     vectors: Mapped[bytes]
 
 
-class VectorStoreRemoval(Base):
-    """Chunks that went, for who follows the store."""
+class VectorStoreChange(Base):
+    """That a store had this change, and chunks that went with it, for who follows it. A trigger writes it."""
 
-    __tablename__ = "vector_store_removals"
+    __tablename__ = "vector_store_changes"
     __table_args__ = (Index(None, "organization_id"), Index(None, "created_at"))
 
     vector_store_id: Mapped[str] = mapped_column(ForeignKey(OF_STORE, ondelete="CASCADE"), primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     organization_id: Mapped[OfOrganization]
-    chunk_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    chunk_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default=text("'{}'"))
     created_at: Mapped[Created]

@@ -30,7 +30,7 @@ async def test_what_was_written_is_found_by_vector_and_by_word(store: Shelf, rep
     await store.filled(*range(5, 12))
     assert (await replica.found(store.id, near(7, 1))) == [7]
     assert await replica.found(store.id, about("word3")) == [3]
-    assert replica.following.stats()[store.id] == {"chunks": 12, "seq": 2, "dimensions": 8}
+    assert replica.following.stats()[store.id] == {"chunks": 12, "seq": await head(store), "dimensions": 8}
 
 
 async def test_who_names_a_change_finds_it_at_once(store: Shelf, replica: Replica) -> None:
@@ -84,13 +84,14 @@ async def test_attributes_restrict_what_is_found_and_change(store: Shelf, replic
 async def test_a_change_is_never_seen_by_half(store: Shelf, feed: StoreFeed) -> None:
     """A page may be short, a change is whole."""
     await store.filled(*range(8))
+    middle = await head(store)
     await store.filled(8)
     first = await feed.changes(store.id, 0)
     assert first is not None
-    assert (first.seq, len(first.chunks)) == (1, 8)
-    second = await feed.changes(store.id, first.seq)
+    assert (first.seq, first.head, len(first.chunks)) == (middle, await head(store), 8)
+    second = await feed.changes(store.id, first.seq, first.head)
     assert second is not None
-    assert (second.seq, [chunk.id for chunk in second.chunks]) == (2, [8])
+    assert (second.seq, [chunk.id for chunk in second.chunks]) == (first.head, [8])
 
 
 async def test_who_stood_before_forgotten_removals_begins_anew(store: Shelf, replica: Replica, jobs: Database) -> None:
@@ -99,9 +100,25 @@ async def test_who_stood_before_forgotten_removals_begins_anew(store: Shelf, rep
     assert len(await replica.found(store.id, near(1))) == 3
     await remove(store, await row_of(store, gone))
     async with jobs.unit() as unit:
-        assert await queries.forget_removals(unit, datetime.now(UTC) + timedelta(seconds=1)) >= 1
+        assert await queries.forget_changes(unit, datetime.now(UTC) + timedelta(seconds=1)) >= 2
     await store.filled(4)
     assert set(await replica.found(store.id, near(1), await head(store))) == {2, 3}
+
+
+async def test_a_store_whose_changes_are_forgotten_is_read_in_pages(
+    store: Shelf, replica: Replica, jobs: Database
+) -> None:
+    """The end of a page is a change of long ago."""
+    gone = await store.filled(1, 2)
+    for number in range(3, 12):
+        await store.filled(number)
+    await remove(store, await row_of(store, gone))
+    await store.filled(12)
+    async with jobs.unit() as unit:
+        await queries.forget_changes(unit, datetime.now(UTC) + timedelta(seconds=1))
+    assert set(await replica.found(store.id, near(1, 20))) == set(range(2, 12))
+    await store.filled(13)
+    assert set(await replica.found(store.id, near(1, 20), await head(store))) == set(range(2, 13))
 
 
 async def test_a_store_that_is_gone_is_not_found_and_leaves_no_snapshot(store: Shelf, replica: Replica) -> None:
@@ -113,7 +130,7 @@ async def test_a_store_that_is_gone_is_not_found_and_leaves_no_snapshot(store: S
         row = await unit.get(VectorStore, store.id)
     await remove(store, row)
     with pytest.raises(NotFound):
-        await replica.found(store.id, near(1), 10)
+        await replica.found(store.id, near(1), 2**62)
     assert replica.following.stats() == {}
     await replica.following.sweep()
     assert replica.snapshots.stores() == []
@@ -185,13 +202,14 @@ async def test_who_waits_while_another_reads_asks_no_more(
 ) -> None:
     await store.filled(1)
     await replica.found(store.id, near(1))
-    seq, asked, read = await store.chunks(await store.file(), ["new"], [vector(50)]), [], feed.changes
+    before, asked, read = await head(store), [], feed.changes
+    seq = await store.chunks(await store.file(), ["new"], [vector(50)])
 
-    async def counted(store_id: str, after: int) -> Changes | None:
+    async def counted(store_id: str, after: int, seen: int) -> Changes | None:
         asked.append(after)
-        return await read(store_id, after)
+        return await read(store_id, after, seen)
 
     monkeypatch.setattr(feed, "changes", counted)
     found = await asyncio.gather(*(replica.found(store.id, about("new"), seq) for _ in range(20)))
     assert found == [[1]] * 20
-    assert asked == [1]
+    assert asked == [before]

@@ -67,7 +67,7 @@ INSERT INTO vector_store_files (vector_store_id, file_id, organization_id, user_
 INSERT INTO chunks (vector_store_id, id, file_id, organization_id, user_id, seq, number, content, vectors)
     SELECT 'vs_' || n, 1, 'file-' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 1, 0, 'x', 'x'
     FROM generate_series(1, :rows) n;
-INSERT INTO vector_store_removals (vector_store_id, seq, organization_id, chunk_ids)
+INSERT INTO vector_store_changes (vector_store_id, seq, organization_id, chunk_ids)
     SELECT 'vs_' || n, 1, 'org_' || (n % 1000 + 1), '{0}' FROM generate_series(1, :rows) n;
 INSERT INTO throttles (key, count, window_ends_at) SELECT sha256(n::text::bytea), 1, now()
     FROM generate_series(1, :rows) n;

@@ -77,7 +77,7 @@ def tenants(postgres: EmbeddedPostgres) -> None:
         )  # fmt: skip
         query(
             postgres,
-            "INSERT INTO vector_store_removals (vector_store_id, seq, organization_id, chunk_ids)"
+            "INSERT INTO vector_store_changes (vector_store_id, seq, organization_id, chunk_ids)"
             " VALUES (%s, 1, %s, '{0}')",
             f"vs_{name}", org,
         )  # fmt: skip
@@ -142,7 +142,7 @@ async def test_a_unit_without_a_scope_sees_nothing(database: Database) -> None:
         ("vector_store_file_batches", "id"),
         ("vector_store_files", "vector_store_id"),
         ("chunks", "vector_store_id"),
-        ("vector_store_removals", "vector_store_id"),
+        ("vector_store_changes", "vector_store_id"),
     ],
 )
 async def test_a_tenant_sees_its_own(one_connection: Database, table: str, column: str) -> None:
@@ -178,7 +178,7 @@ async def test_a_store_is_its_persons_and_chunks_are_the_jobs(database: Database
     for statement in (
         "INSERT INTO chunks SELECT * FROM chunks",
         "UPDATE chunks SET seq = 2",
-        "DELETE FROM vector_store_removals",
+        "DELETE FROM vector_store_changes",
         "SELECT remove_chunks('vs_two', 'file_two')",
     ):
         with pytest.raises(DBAPIError, match="permission denied"):

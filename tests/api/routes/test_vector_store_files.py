@@ -54,7 +54,7 @@ async def test_a_files_life_in_a_store(knowing: Application, fresh: str) -> None
         ((described, sealed),) = query(
             knowing.postgres, "SELECT described_seq, attributes FROM vector_store_files WHERE file_id = %s", file
         )
-        assert described == seq_of(knowing, store) == before + 1
+        assert described == seq_of(knowing, store) > before
         assert SECRET.encode() not in bytes(sealed)
         gone = await files.delete(file, vector_store_id=store)
         assert gone.model_dump() == {"id": file, "object": "vector_store.file.deleted", "deleted": True}
@@ -257,16 +257,19 @@ async def test_whatever_path_removes_chunks_is_told_to_who_follows(
         assert seq_of(knowing, store) > seq
         seq = seq_of(knowing, store)
         await client.files.delete(files[1])
-        assert (removals(knowing, store), seq_of(knowing, store)) == ([[0, 1], [2, 3]], seq + 1)
+        assert removals(knowing, store) == [[0, 1], [2, 3]]
+        assert seq_of(knowing, store) > seq
+        seq = seq_of(knowing, store)
         query(knowing.postgres, "UPDATE files SET expires_at = now() - interval '1 hour' WHERE id = %s", files[2])
         await jobs.run()
-        assert (removals(knowing, store)[2:], seq_of(knowing, store)) == ([[4, 5]], seq + 2)
+        assert removals(knowing, store)[2:] == [[4, 5]]
+        assert seq_of(knowing, store) > seq
         assert chunk_count(knowing, store) == 2
     answer = await call(person, "POST", "/api/auth/erase", {"password": PASSWORD})
     assert answer.status_code == 202
     await jobs.run()
     assert chunk_count(knowing, store) == 0
-    for table in ("vector_stores", "vector_store_files", "vector_store_removals"):
+    for table in ("vector_stores", "vector_store_files", "vector_store_changes"):
         column = "id" if table == "vector_stores" else "vector_store_id"
         assert query(knowing.postgres, f"SELECT 1 FROM {table} WHERE {column} = %s", store) == []
 

@@ -1,4 +1,4 @@
--- Vector stores. Every change of one is a row with a number that grows per store (`seq`), so that search replicas can follow.
+-- Vector stores. Every change of one has a number that grows per store (`seq`) and a row, so that search replicas can follow.
 CREATE TABLE vector_stores (
     id text PRIMARY KEY,
     organization_id text NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
@@ -8,7 +8,6 @@ CREATE TABLE vector_stores (
     embedding_model text NOT NULL,
     dimensions integer NOT NULL,
     seq bigint NOT NULL DEFAULT 0,
-    feed_from bigint NOT NULL DEFAULT 0,
     next_chunk bigint NOT NULL DEFAULT 0,
     expires_after_days integer,
     index_of text REFERENCES vector_stores (id) ON DELETE CASCADE,
@@ -87,25 +86,25 @@ CREATE INDEX ix_chunks_vector_store_id_seq ON chunks (vector_store_id, seq);
 CREATE INDEX ix_chunks_organization_id ON chunks (organization_id);
 CREATE INDEX ix_chunks_user_id ON chunks (user_id);
 
-CREATE TABLE vector_store_removals (
+CREATE TABLE vector_store_changes (
     vector_store_id text NOT NULL REFERENCES vector_stores (id) ON DELETE CASCADE,
     seq bigint NOT NULL,
     organization_id text NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
-    chunk_ids bigint[] NOT NULL,
+    chunk_ids bigint[] NOT NULL DEFAULT '{}', -- that went
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (vector_store_id, seq)
 );
-CREATE INDEX ix_vector_store_removals_organization_id ON vector_store_removals (organization_id);
-CREATE INDEX ix_vector_store_removals_created_at ON vector_store_removals (created_at);
+CREATE INDEX ix_vector_store_changes_organization_id ON vector_store_changes (organization_id);
+CREATE INDEX ix_vector_store_changes_created_at ON vector_store_changes (created_at);
 
 DO $$
 DECLARE tab text;
 BEGIN
-    FOREACH tab IN ARRAY ARRAY['vector_stores', 'vector_store_file_batches', 'vector_store_files', 'chunks', 'vector_store_removals'] LOOP
+    FOREACH tab IN ARRAY ARRAY['vector_stores', 'vector_store_file_batches', 'vector_store_files', 'chunks', 'vector_store_changes'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tab);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tab);
         EXECUTE format('CREATE POLICY jobs ON %I TO manta_jobs USING (true) WITH CHECK (true)', tab);
-        IF tab = 'vector_store_removals' THEN
+        IF tab = 'vector_store_changes' THEN
             EXECUTE format('CREATE POLICY tenant ON %I FOR SELECT TO manta_app USING (organization_id = manta_org())', tab);
         ELSE
             EXECUTE format('CREATE POLICY tenant ON %I TO manta_app'
@@ -116,25 +115,32 @@ BEGIN
 END $$;
 GRANT SELECT, INSERT, UPDATE, DELETE ON vector_stores, vector_store_files TO manta_app;
 GRANT SELECT, INSERT, UPDATE ON vector_store_file_batches TO manta_app;
-GRANT SELECT ON chunks, vector_store_removals TO manta_app;
+GRANT SELECT ON chunks, vector_store_changes TO manta_app;
 GRANT DELETE ON chunks TO manta_app; -- of a store that goes, at once; else they go with their file, and that is told
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    vector_stores, vector_store_file_batches, vector_store_files, chunks, vector_store_removals TO manta_jobs;
+    vector_stores, vector_store_file_batches, vector_store_files, chunks, vector_store_changes TO manta_jobs;
 
+-- The next change of a store: whoever asks for seq + 1 gets a random number above the last, and it is noted. A store that was set
+-- back and went on so comes to no number that the other course of things had, and who stands at one of those is known.
+CREATE FUNCTION on_vector_store_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    NEW.seq := OLD.seq + 1 + floor(random() * 16777216)::bigint;
+    INSERT INTO vector_store_changes (vector_store_id, seq, organization_id) VALUES (NEW.id, NEW.seq, NEW.organization_id);
+    RETURN NEW;
+END $$;
 -- The chunks of a file go, and who follows the store is told, whatever path removes them.
 CREATE FUNCTION remove_chunks(store text, file text) RETURNS void LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
     gone bigint[];
     place bigint;
-    org text;
 BEGIN
     SELECT array_agg(c.id) INTO gone FROM chunks c WHERE c.vector_store_id = store AND c.file_id = file;
     IF gone IS NULL THEN
         RETURN;
     END IF;
-    UPDATE vector_stores s SET seq = s.seq + 1 WHERE s.id = store RETURNING s.seq, s.organization_id INTO place, org;
+    UPDATE vector_stores s SET seq = s.seq + 1 WHERE s.id = store RETURNING s.seq INTO place;
     IF place IS NOT NULL THEN -- else the whole store is on its way out
-        INSERT INTO vector_store_removals (vector_store_id, seq, organization_id, chunk_ids) VALUES (store, place, org, gone);
+        UPDATE vector_store_changes c SET chunk_ids = gone WHERE c.vector_store_id = store AND c.seq = place;
     END IF;
     DELETE FROM chunks c WHERE c.vector_store_id = store AND c.file_id = file;
 END $$;
@@ -148,17 +154,20 @@ BEGIN
     PERFORM pg_notify('manta_ingest', '');
     RETURN NULL;
 END $$;
-REVOKE ALL ON FUNCTION remove_chunks, on_vector_store_file_removed, on_vector_store_file_added FROM PUBLIC;
+REVOKE ALL ON FUNCTION remove_chunks, on_vector_store_changed, on_vector_store_file_removed, on_vector_store_file_added FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION remove_chunks TO manta_jobs, manta_lookup;
+CREATE TRIGGER changed BEFORE UPDATE OF seq ON vector_stores FOR EACH ROW WHEN (OLD.seq <> NEW.seq)
+    EXECUTE FUNCTION on_vector_store_changed();
 CREATE TRIGGER removed BEFORE DELETE ON vector_store_files FOR EACH ROW EXECUTE FUNCTION on_vector_store_file_removed();
 CREATE TRIGGER added AFTER INSERT ON vector_store_files FOR EACH STATEMENT EXECUTE FUNCTION on_vector_store_file_added();
 -- Who deletes a file, or a cascade, has no right to the rest: the function has it.
 CREATE POLICY lookup ON vector_stores TO manta_lookup USING (true) WITH CHECK (true);
-CREATE POLICY lookup ON vector_store_removals TO manta_lookup USING (true) WITH CHECK (true);
+CREATE POLICY lookup ON vector_store_changes TO manta_lookup USING (true) WITH CHECK (true);
 CREATE POLICY lookup ON chunks TO manta_lookup USING (true) WITH CHECK (true);
 GRANT SELECT, UPDATE ON vector_stores TO manta_lookup;
-GRANT SELECT, INSERT ON vector_store_removals TO manta_lookup;
+GRANT SELECT, INSERT, UPDATE ON vector_store_changes TO manta_lookup;
 GRANT SELECT, DELETE ON chunks TO manta_lookup;
 GRANT CREATE ON SCHEMA public TO manta_lookup;
+ALTER FUNCTION on_vector_store_changed OWNER TO manta_lookup;
 ALTER FUNCTION on_vector_store_file_removed OWNER TO manta_lookup;
 REVOKE CREATE ON SCHEMA public FROM manta_lookup;
