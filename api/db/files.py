@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.privacy import BATCH
-from api.db.tables import File, VectorStore, VectorStoreFile
+from api.db.tables import File, FileTotal, VectorStore, VectorStoreFile
 
 LOCK = text("select pg_advisory_xact_lock(hashtextextended('manta files ' || :organization_id, 0))")
 
@@ -76,10 +76,10 @@ async def same(session: AsyncSession, organization_id: str, data_key_id: str, di
 
 async def stored(session: AsyncSession, organization_id: str, user_id: str | None) -> tuple[int, int]:
     """Bytes of the owner's files, and of all the organization's."""
-    own = select(func.coalesce(func.sum(File.size), 0)).where(_owned(organization_id, user_id))
-    query = select(own.scalar_subquery(), func.stored_bytes(organization_id))
-    owner, everybody = (await session.execute(query)).one()
-    return int(owner), int(everybody)
+    of_owner = (FileTotal.organization_id == organization_id, FileTotal.owner_id == (user_id or ""))
+    own = select(FileTotal.bytes).where(*of_owner).scalar_subquery()
+    owner, everybody = (await session.execute(select(own, func.stored_bytes(organization_id)))).one()
+    return int(owner or 0), int(everybody)
 
 
 async def remove(session: AsyncSession, file_id: str) -> str | None:

@@ -93,6 +93,7 @@ _table(
     secret="digest",  # noqa: S106  a class of columns
     none="blob",
 )
+_table("file_totals", id="organization_id owner_id", fact="bytes")
 _table(
     "vector_stores",
     id="id organization_id user_id data_key_id index_of index_id",
@@ -148,6 +149,7 @@ NOT_EXPORTED = {
     "projects": "the organization's",
     "data_keys": "keys; the content is there in the open",
     "master_keys": "the installation's",
+    "file_totals": "the sum of the files' sizes, which are exported",
     "vector_store_file_batches": "which files came together",
     "chunks": "made of the files, which are exported",
     "vector_store_changes": "numbers of changes, and of chunks that are gone",

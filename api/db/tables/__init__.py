@@ -17,7 +17,7 @@ from api.db.tables.accounts import (
 )
 from api.db.tables.base import Base
 from api.db.tables.content import Conversation, DataKey, IdempotencyKey, Imported, MasterKeyCheck, Message
-from api.db.tables.files import File
+from api.db.tables.files import File, FileTotal
 from api.db.tables.installation import Organization, ServedModel
 from api.db.tables.knowledge import Chunk, VectorStore, VectorStoreChange, VectorStoreFile, VectorStoreFileBatch
 from api.db.tables.organization import (
@@ -47,6 +47,7 @@ __all__ = [
     "DirectoryUser",
     "Erasure",
     "File",
+    "FileTotal",
     "FormerMember",
     "IdempotencyKey",
     "Identity",

@@ -32,3 +32,13 @@ class File(Base):
     blob: Mapped[str]
     expires_at: Mapped[datetime | None]
     created_at: Mapped[Created]
+
+
+class FileTotal(Base):
+    """How many bytes the files of an owner have, kept by triggers; `owner_id` is "" for the organization's keys."""
+
+    __tablename__ = "file_totals"
+
+    organization_id: Mapped[OfOrganization] = mapped_column(primary_key=True)
+    owner_id: Mapped[str] = mapped_column(primary_key=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
