@@ -15,6 +15,7 @@ BLANK_LINE = "\n\n"
 UNSAFE = re.compile("[\0\ud800-\udfff]")
 """What PostgreSQL and UTF-8 cannot hold: NUL and halves of surrogate pairs."""
 LINE_END = re.compile("\r\n?")
+TOO_MUCH = "The file takes more time or memory to read than is allowed. Split it, or save it in a simpler format."
 
 
 class Unreadable(Exception):
@@ -41,8 +42,23 @@ def invalid(message: str) -> Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class Docling:
+    """Where docling is installed and how it reads; what one file may cost it. The fields are `ingest.docling`'s."""
+
+    python: str
+    artifacts_path: str
+    ocr: bool = True
+    ocr_language: str | None = None
+    cpu_s: int = 1800
+    memory_bytes: int = 8 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """What one file may cost, with all that is packed in it. Times are in seconds, sizes in bytes."""
+    """What one file may cost, with all that is packed in it. Times are in seconds, sizes in bytes.
+
+    With `docling`, PDFs and pictures are read by it, within limits of its own.
+    """
 
     file_bytes: int = 512 * 2**20
     text_characters: int = 20_000_000
@@ -54,6 +70,7 @@ class Limits:
     cpu_s: int = 120
     wall_s: int = 600
     memory_bytes: int = 4 * 2**30
+    docling: Docling | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,31 +57,37 @@ def _parse(data: bytes, filename: str, limits: Limits, budget: Budget, depth: in
         raise invalid("The file is empty.")
     inner = functools.partial(_parse, limits=limits, budget=budget, depth=depth + 1)
     source = Source(data, filename, limits, budget, inner)
-    document = _parsed(choose(data, filename), source)
+    document = _parsed(choose(data, filename, limits), source)
     check_length(len(document.text), limits)
     if not document.text:
         raise invalid("The file has no text in it. A scan needs text recognition (OCR) before it is sent.")
     return document
 
 
-def choose(data: bytes, filename: str) -> Format:
+def known(limits: Limits) -> list[Format]:
+    """The formats that are read, those first that had to be set up."""
+    ready = [each for each in formats().values() if each.ready is None or each.ready(limits)]
+    return sorted(ready, key=lambda each: each.ready is None)
+
+
+def choose(data: bytes, filename: str, limits: Limits) -> Format:
     """The format of a file.
 
     Raises:
         Unreadable: nobody here reads it.
     """
-    known = formats()
-    for each in known.values():
+    ready = known(limits)
+    for each in ready:
         if each.certain and each.recognises is not None and each.recognises(data):
             return each
     if data.startswith(OLE):
         raise _old_office(data)
     suffix = PurePath(filename).suffix.lower()
-    named = next((each for each in known.values() if suffix in each.suffixes), None)
+    named = next((each for each in ready if suffix in each.suffixes), None)
     if named is not None and not named.certain:
         return named
-    alike = (each for each in known.values() if each.recognises is not None and each.recognises(data))
-    return next(alike, known[PLAIN])
+    alike = (each for each in ready if each.recognises is not None and each.recognises(data))
+    return next(alike, formats()[PLAIN])
 
 
 def _parsed(chosen: Format, source: Source) -> Document:

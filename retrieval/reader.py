@@ -15,11 +15,10 @@ import orjson
 
 from configs.frames import HEAD_BYTES, framed
 from retrieval import formats
-from retrieval.documents import Document, Limits, Unreadable, invalid
+from retrieval.documents import TOO_MUCH, Docling, Document, Limits, Unreadable, invalid
 
 LOG_BYTES = 64 * 2**20
 """Of the only file that it may write."""
-TOO_MUCH = "The file takes more time or memory to read than is allowed. Split it, or save it in a simpler format."
 
 
 def main() -> None:
@@ -31,8 +30,16 @@ def main() -> None:
         stream: BinaryIO = end.makefile("rwb")  # type: ignore[assignment]  # what "rwb" gives
     while len(head := stream.read(HEAD_BYTES)) == HEAD_BYTES:
         question = orjson.loads(stream.read(int.from_bytes(head, "big")))
-        stream.write(framed(answer(stream.read(question["bytes"]), question["filename"], Limits(**question["limits"]))))
+        stream.write(
+            framed(answer(stream.read(question["bytes"]), question["filename"], limits_of(question["limits"])))
+        )
         stream.flush()
+
+
+def limits_of(said: dict[str, Any]) -> Limits:
+    """Limits as JSON said them."""
+    docling = said.get("docling")
+    return Limits(**said | {"docling": Docling(**docling) if docling is not None else None})
 
 
 def answer(data: bytes, filename: str, limits: Limits) -> dict[str, Any]:

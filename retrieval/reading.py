@@ -15,13 +15,10 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any
 
-import orjson
-
 from configs.errors import Unavailable
-from configs.frames import HEAD_BYTES, framed
+from configs.frames import exchanged, framed
 from configs.processes import Child, Command
-from retrieval.documents import Block, Document, Limits, Unreadable, invalid
-from retrieval.reader import TOO_MUCH
+from retrieval.documents import TOO_MUCH, Block, Document, Limits, Unreadable, invalid
 
 NAME = "documents"
 MODULE = "retrieval.reader"
@@ -80,7 +77,7 @@ class Reader:
         question = framed({"filename": name, "limits": asdict(limits), "bytes": len(data)})
         line = self._started()
         try:
-            return _exchanged(line, question, data, time.monotonic() + limits.wall_s)
+            return exchanged(line, question, data, time.monotonic() + limits.wall_s)
         except (OSError, EOFError) as error:
             late = isinstance(error, TimeoutError)
             if self._end(0.0 if late else ENDING_S) in ENDED_FROM_OUTSIDE and not late:
@@ -102,7 +99,7 @@ class Reader:
             self._child = command.spawn([theirs.fileno()])
         self._line = ours
         try:
-            _exchanged(ours, framed({"filename": "a.txt", "limits": {}, "bytes": 1}), b"a", time.monotonic() + START_S)
+            exchanged(ours, framed({"filename": "a.txt", "limits": {}, "bytes": 1}), b"a", time.monotonic() + START_S)
         except (OSError, EOFError) as error:
             self._end()
             raise Unavailable("The process that reads documents could not be started.", retry_after_s=5.0) from error
@@ -135,35 +132,3 @@ def read_document(data: bytes, filename: str, limits: Limits | None = None) -> D
 
 def _environment() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if name in PASSED_ON or name.startswith(MEASURED)}
-
-
-def _exchanged(line: socket.socket, question: bytes, data: bytes, deadline: float) -> dict[str, Any]:
-    """Send a question and its file, and take the answer.
-
-    Raises:
-        OSError, EOFError: the other side ended. TimeoutError, an OSError: the time is over.
-    """
-    for part in (question, data):
-        line.settimeout(_left(deadline))
-        line.sendall(part)
-    length = int.from_bytes(_received(line, HEAD_BYTES, deadline), "big")
-    answer: dict[str, Any] = orjson.loads(_received(line, length, deadline))
-    return answer
-
-
-def _received(line: socket.socket, count: int, deadline: float) -> bytearray:
-    found = bytearray(count)
-    view, place = memoryview(found), 0
-    while place < count:
-        line.settimeout(_left(deadline))
-        got = line.recv_into(view[place:])
-        if not got:
-            raise EOFError
-        place += got
-    return found
-
-
-def _left(deadline: float) -> float:
-    if (left_s := deadline - time.monotonic()) <= 0:
-        raise TimeoutError
-    return left_s

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from api.fetch import Fetcher, NotFetched
 from configs.errors import BadRequest, Unavailable
 from retrieval import formats
+from retrieval.documents import Limits
 
 MAX_PATH = 512
 """Characters of an attribute."""
@@ -174,11 +175,11 @@ def _unread(path: Path, first: bytes) -> str | None:
 
 
 def _suffixes() -> set[str]:
-    return {suffix for each in formats.formats().values() for suffix in each.suffixes}
+    return {suffix for each in formats.known(Limits()) for suffix in each.suffixes}
 
 
 def _recognised(first: bytes) -> bool:
-    known = formats.formats().values()
+    known = formats.known(Limits())
     return any(each.certain and each.recognises is not None and each.recognises(first) for each in known)
 
 

@@ -20,7 +20,7 @@ from api.vault.vault import Vault
 from configs.errors import ConfigurationError, Unavailable, Unreadable
 from configs.ingest_specs import IngestSpec
 from configs.seal import open_sealed
-from retrieval.documents import Limits
+from retrieval.documents import Docling, Limits
 from serving.ingest.protocol import Batch, FileWork, Group, Piece, Runner
 
 log = logging.getLogger(__name__)
@@ -145,6 +145,7 @@ class GroupWork:
         return replace(
             Limits(), text_characters=spec.max_file_characters, pages=spec.max_file_pages,
             unpacked_bytes=spec.max_unpacked_bytes, wall_s=int(READ_WALL_S),
+            docling=Docling(**spec.docling.model_dump()) if spec.docling is not None else None,
         )  # fmt: skip
 
     async def _fail(self, holds: set[Hold], message: str) -> None:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pypdfium2
 
 from retrieval.documents import Document, Piece, check_length, clean, invalid, joined
 from retrieval.format import Format, Source
 
+SUFFIX = ".pdf"
 HEAD_BYTES = 1024
 MAGIC = b"%PDF-"
 HYPHEN = "\ufffe"
@@ -18,7 +20,7 @@ PASSWORD = "password"  # noqa: S105  PDFium's word
 
 def create() -> Format:
     """By its first bytes, whatever it is called."""
-    return Format(frozenset({".pdf"}), parse, recognises, certain=True)
+    return Format(frozenset({SUFFIX}), parse, recognises, certain=True)
 
 
 def recognises(data: bytes) -> bool:
@@ -28,6 +30,17 @@ def recognises(data: bytes) -> bool:
 
 def parse(source: Source) -> Document:
     """The pages; the title is the one in the file's own description."""
+    with opened(source) as pdf:
+        return joined(list(_pages(pdf, source)), source.limits, title(pdf))
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[pypdfium2.PdfDocument]:
+    """A PDF that keeps within the limits.
+
+    Raises:
+        Unreadable: it is locked, broken or too long.
+    """
     try:
         pdf = pypdfium2.PdfDocument(source.data)
     except pypdfium2.PdfiumError as error:
@@ -37,9 +50,12 @@ def parse(source: Source) -> Document:
     with pdf:
         if len(pdf) > source.limits.pages:
             raise invalid(f"The PDF has {len(pdf)} pages, more than {source.limits.pages}. Split it.")
-        found = list(_pages(pdf, source))
-        title = pdf.get_metadata_value("Title")
-    return joined(found, source.limits, title)
+        yield pdf
+
+
+def title(pdf: pypdfium2.PdfDocument) -> str:
+    """What the file's own description calls it, or nothing."""
+    return str(pdf.get_metadata_value("Title"))
 
 
 def _pages(pdf: pypdfium2.PdfDocument, source: Source) -> Iterator[Piece]:

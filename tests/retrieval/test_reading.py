@@ -29,7 +29,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
 def test_one_child_reads_one_file_after_another(reader: Reader) -> None:
     samples = [make() for make in SAMPLES.values()]
     for sample in samples:
-        document = reader.read(sample.data, sample.filename, Limits())
+        document = reader.read(sample.data, sample.filename, sample.limits)
         check(document)
         assert all(text in document.text for text in sample.texts)
     first = reader.pid
@@ -45,7 +45,7 @@ def test_damaged_files_harm_nobody(reader: Reader, count: int) -> None:
         sample = samples[turn % len(samples)]
         refused = None
         try:
-            check(reader.read(damaged(sample.data, chance), sample.filename, Limits()))
+            check(reader.read(damaged(sample.data, chance), sample.filename, sample.limits))
         except Unreadable as error:
             refused = error
         assert refused is None or refused.code in {"invalid_file", "unsupported_file"}

@@ -2,15 +2,21 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from email.message import EmailMessage
+from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import docx as word
 import openpyxl
 import pptx as powerpoint
 from pptx.util import Inches
+
+from retrieval.documents import Limits
+from tests.fixtures import docling_double
+
+PLAIN = Limits()
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,7 @@ class Sample:
     filename: str
     data: bytes
     texts: tuple[str, ...]
+    limits: Limits = PLAIN
 
 
 def text() -> Sample:
@@ -104,7 +111,7 @@ def xlsx() -> Sample:
     return Sample("staff.xlsx", file.getvalue(), texts)
 
 
-def pdf_of(pages: list[str], trailer: str = "") -> bytes:
+def pdf_of(pages: list[str], trailer: str = "", title: str = "") -> bytes:
     """A PDF by hand, a line of text on each page: there is no writer among the libraries."""
     kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
     objects = [
@@ -118,6 +125,9 @@ def pdf_of(pages: list[str], trailer: str = "") -> bytes:
             f"/Contents {5 + 2 * number} 0 R>>",
             f"<</Length {len(text) + 30}>>stream\nBT /F 12 Tf 72 700 Td ({text}) Tj ET\nendstream",
         ]
+    if title:
+        objects.append(f"<</Title({title})>>")
+        trailer += f"/Info {len(objects)} 0 R"
     data, places = b"%PDF-1.4\n", []
     for number, body in enumerate(objects, 1):
         places.append(len(data))
@@ -130,7 +140,11 @@ def pdf_of(pages: list[str], trailer: str = "") -> bytes:
 
 
 def pdf() -> Sample:
-    data = pdf_of(["First page caf\xe9", "Second page"], "/Info<</Title(Two pages)>>")
+    found: list[dict[str, Any]] = [
+        {"label": "text", "text": "First page café"},
+        {"label": "text", "text": "Second page", "page": 2},
+    ]
+    data = pdf_of(["First page caf\xe9", "Second page"], f"\n%{docling_double.said(found).decode()}\n", "Two pages")
     return Sample("paper.pdf", data, ("First page café", "Second page"))
 
 
@@ -183,6 +197,21 @@ def zip() -> Sample:  # noqa: A001  named like the format
     )
 
 
+def docling() -> Sample:
+    """A scan, with the double that finds in it what is written into it."""
+    found: list[dict[str, Any]] = [
+        {"label": "title", "text": "The scan"},
+        {"label": "text", "text": "Words é."},
+        {"label": "section_header", "text": "Costs", "level": 1, "page": 2},
+        {"label": "list_item", "text": "one", "page": 2},
+        {"label": "table", "grid": [["item", "price"], ["tea", "2 €"]], "page": 2},
+    ]
+    texts = ("The scan", "Words é.", "Costs", "- one", "item | price\ntea | 2 €")
+    limits = replace(PLAIN, docling=docling_double.setting())
+    return Sample("scan.png", docling_double.picture(found), texts, limits)
+
+
 SAMPLES: dict[str, Callable[[], Sample]] = {
-    each.__name__: each for each in (text, markdown, code, html, json, csv, docx, pptx, xlsx, pdf, epub, eml, zip)
+    each.__name__: each
+    for each in (text, markdown, code, html, json, csv, docx, pptx, xlsx, pdf, epub, eml, zip, docling)
 }

@@ -40,8 +40,8 @@ def check(document: Document) -> None:
 
 
 def test_a_sample_is_read(name: str, sample: Sample) -> None:
-    assert choose(sample.data, sample.filename) is formats()[name]
-    document = parse(sample.data, sample.filename, Limits())
+    assert choose(sample.data, sample.filename, sample.limits) is formats()[name]
+    document = parse(sample.data, sample.filename, sample.limits)
     check(document)
     place = 0
     for text in sample.texts:
@@ -58,11 +58,11 @@ def test_suffixes_are_one_formats(name: str) -> None:
 def test_a_wrong_suffix_does_not_matter_where_the_content_tells(name: str, sample: Sample) -> None:
     wrong = "sheet.txt" if formats()[name].certain else "file.bin"
     if formats()[name].recognises is not None:
-        assert choose(sample.data, wrong) is formats()[name]
+        assert choose(sample.data, wrong, sample.limits) is formats()[name]
 
 
 def test_too_much_is_refused(sample: Sample) -> None:
-    for limits in (Limits(file_bytes=9), Limits(text_characters=3)):
+    for limits in (replace(sample.limits, file_bytes=9), replace(sample.limits, text_characters=3)):
         with pytest.raises(Unreadable) as caught:
             parse(sample.data, sample.filename, limits)
         assert caught.value.code == "invalid_file"
@@ -71,26 +71,26 @@ def test_too_much_is_refused(sample: Sample) -> None:
 @pytest.mark.parametrize("data", [b"", b" \n\0", b"\xef\xbb\xbf"])
 def test_nothing_is_refused(sample: Sample, data: bytes) -> None:
     with pytest.raises(Unreadable):
-        parse(data, sample.filename, Limits())
+        parse(data, sample.filename, sample.limits)
 
 
 @given(data=st.binary(max_size=300))
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_noise_is_a_document_or_refused(name: str, data: bytes) -> None:
     for suffix in sorted(formats()[name].suffixes)[:1]:
-        document_or_not(data, f"noise{suffix}")
+        document_or_not(data, f"noise{suffix}", Limits())
 
 
 def test_damage_is_a_document_or_refused(sample: Sample) -> None:
     chance = random.Random(4)
     for _ in range(40):
-        document_or_not(damaged(sample.data, chance), sample.filename)
+        document_or_not(damaged(sample.data, chance), sample.filename, sample.limits)
 
 
-def document_or_not(data: bytes, filename: str) -> None:
+def document_or_not(data: bytes, filename: str, limits: Limits) -> None:
     refused = None
     try:
-        check(parse(data, filename, replace(Limits(), text_characters=10_000)))
+        check(parse(data, filename, replace(limits, text_characters=10_000)))
     except Unreadable as error:
         refused = error
     assert refused is None or refused.code in {"invalid_file", "unsupported_file"}

@@ -41,4 +41,4 @@ def test_a_page_nested_deeper_than_the_stack() -> None:
     "start", ["<!DOCTYPE html>", "\n<html lang=en>", '<?xml version="1.0"?>\n<html>', "<!-- a -->\n<html>"]
 )
 def test_pages_are_known_by_how_they_begin(start: str) -> None:
-    assert choose(f"{start}<p>a".encode(), "download") is formats()["html"]
+    assert choose(f"{start}<p>a".encode(), "download", Limits()) is formats()["html"]

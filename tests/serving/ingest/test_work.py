@@ -117,7 +117,7 @@ def test_one_bad_file_does_not_stop_the_others() -> None:
 
 def test_every_format_becomes_chunks() -> None:
     samples = {name: make() for name, make in SAMPLES.items()}
-    made = group(*(file(each.filename) for each in samples.values()))
+    made = group(*(file(each.filename) for each in samples.values()), limits=samples["docling"].limits)
     chunks, ends = done(made, {f"file-{each.filename}": each.data for each in samples.values()})
     assert {end.code for end in ends.values()} == {None}
     for place, sample in enumerate(samples.values()):
