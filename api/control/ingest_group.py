@@ -124,7 +124,7 @@ class GroupWork:
                 stored[hold.file_id] = Stored(file_key, claim.blob, claim.size)
                 files[hold] = FileWork(
                     hold.store_id, hold.file_id, claim.organization_id, filename, claim.max_tokens,
-                    claim.overlap_tokens, claim.dimensions, store_key.key,
+                    claim.overlap_tokens, claim.dimensions, store_key.key, claim.probe,
                 )  # fmt: skip
         await self._fail(self._left - files.keys(), LOST_KEY)
         first = next(iter(self._claims.values()))

@@ -51,6 +51,7 @@ class Claim:
     overlap_tokens: int
     embedding_model: str
     dimensions: int
+    probe: bytes | None
     store_key_id: str
     file_key_id: str
     filename: bytes
@@ -177,7 +178,7 @@ async def _due(session: AsyncSession, limit: int, *conditions: ColumnElement[boo
     free = or_(VectorStoreFile.leased_until.is_(None), VectorStoreFile.leased_until <= func.now())
     living = or_(VectorStore.expires_after_days.is_(None), end() > func.now())
     query = (
-        select(VectorStoreFile, VectorStore.embedding_model, VectorStore.dimensions,
+        select(VectorStoreFile, VectorStore.embedding_model, VectorStore.dimensions, VectorStore.probe,
                VectorStore.data_key_id.label("store_key_id"), File.data_key_id.label("file_key_id"),
                File.name, File.blob, File.size)
         .join(VectorStore, VectorStore.id == VectorStoreFile.vector_store_id)
@@ -193,7 +194,7 @@ async def _due(session: AsyncSession, limit: int, *conditions: ColumnElement[boo
         found.append(
             Claim(
                 Hold(file.vector_store_id, file.file_id, file.epoch + 1), file.organization_id, file.attempts,
-                file.max_tokens, file.overlap_tokens, row.embedding_model, row.dimensions,
+                file.max_tokens, file.overlap_tokens, row.embedding_model, row.dimensions, row.probe,
                 row.store_key_id, row.file_key_id, row.name, row.blob, row.size,
             )
         )  # fmt: skip

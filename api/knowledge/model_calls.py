@@ -21,6 +21,7 @@ from api.policy import caller
 from api.services import services_of
 from configs.errors import BadRequest, Forbidden, Internal, MantaError, ModelNotFound, ModelStarting, Unavailable
 from configs.specs import Kind
+from models.embedding.probe import SENTENCE
 from models.wire import Call
 from retrieval.index.protocol import Vectors
 
@@ -28,8 +29,6 @@ Scores = npt.NDArray[np.float64]
 
 CALL_S = 60.0
 """A search does not wait for a model as long as a call of it would: half an hour while one starts."""
-WORD = "manta"
-"""What is embedded to learn how many dimensions a model has."""
 EMBED, RERANK = "/v1/embeddings", "/v1/rerank"
 
 
@@ -54,9 +53,10 @@ async def embed(request: Request, entry: Entry, texts: Sequence[str], kind: Lite
     return np.stack(rows).astype(np.float32)
 
 
-async def dimensions(request: Request, entry: Entry) -> int:
-    """How many numbers the model's vectors have. Errors as `embed`."""
-    return int((await embed(request, entry, [WORD], "query")).shape[1])
+async def probe(request: Request, entry: Entry) -> Vectors:
+    """What the model makes of one sentence [d], by which it is known again. Errors as `embed`."""
+    found: Vectors = (await embed(request, entry, [SENTENCE], "document"))[0]
+    return found
 
 
 async def rerank(request: Request, entry: Entry, query: str, documents: Sequence[str]) -> list[float]:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -20,7 +21,7 @@ from api.knowledge.store_files import public_id, readable_attributes
 from api.policy import caller
 from api.scope import Scope
 from api.services import Services, services_of
-from configs.errors import BadRequest, MantaError, Unavailable, Unreadable
+from configs.errors import BadRequest, MantaError, Unreadable
 from configs.specs import Kind
 from retrieval import feed
 from retrieval.collection import Hit, Query
@@ -125,15 +126,13 @@ def _ranker(request: Request, name: str) -> Entry | None:
 
 async def _vectors(request: Request, stores: Sequence[VectorStore], queries: Sequence[str]) -> dict[str, Vectors]:
     """The queries' vectors by store; each model is asked once."""
-    directory = services_of(request).directory
-    entries = {name: model_calls.embedder_of(directory, name) for name in {each.embedding_model for each in stores}}
-    found = await asyncio.gather(*(model_calls.embed(request, entry, queries, "query") for entry in entries.values()))
+    services = services_of(request)
+    names = {each.embedding_model for each in stores}
+    entries = {name: model_calls.embedder_of(services.directory, name) for name in names}
+    known = services.stores.probes.check(stores, entries, partial(model_calls.probe, request))
+    asked = asyncio.gather(*(model_calls.embed(request, entry, queries, "query") for entry in entries.values()))
+    found, _ = await asyncio.gather(asked, known)
     by_model = dict(zip(entries, found, strict=True))
-    for each in stores:
-        given = by_model[each.embedding_model].shape[1]
-        if given != each.dimensions:
-            text = f"gives {given} numbers now, and this vector store has {each.dimensions}. Serve the former model, or"
-            raise Unavailable(f"The model {each.embedding_model!r} {text} name it anew as its 'embedding_model'.")
     return {each.id: by_model[each.embedding_model] for each in stores}
 
 

@@ -6,6 +6,7 @@ A store belongs to the person who made it, or to the organization whose key did.
 import itertools
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,11 +17,14 @@ from api.db.session import Database, Unit
 from api.db.tables import VectorStore
 from api.db.vector_stores import Counts
 from api.ids import new_id
+from api.knowledge.probing import Probes
 from api.scope import Scope
 from api.vault.keys import DataKey, owner_of_caller
 from api.vault.vault import Vault
 from configs.errors import BadRequest, NotFound, Unreadable
 from configs.seal import open_sealed, seal
+from models.embedding.probe import is_same, kept
+from models.embedding.protocol import Vectors
 from retrieval.feed import about_place
 
 log = logging.getLogger(__name__)
@@ -34,16 +38,34 @@ NOTED_EVERY = timedelta(minutes=1)
 NOTHING: dict[str, Any] = {"name": "", "description": None, "metadata": {}}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """The model that embeds a store: its name, and what it makes of one sentence (`models.embedding.probe`)."""
+
+    model: str
+    probe: Vectors
+
+    def made(self, index: VectorStore) -> bool:
+        """Whether the vectors of this index are the model's."""
+        same_shape = (index.embedding_model, index.dimensions) == (self.model, len(self.probe))
+        return same_shape and is_same(index.probe, self.probe)
+
+    def told(self) -> dict[str, Any]:
+        """As columns of an index."""
+        return {"embedding_model": self.model, "dimensions": len(self.probe), "probe": kept(self.probe)}
+
+
 class Stores:
-    """What routes and jobs call, mostly inside their unit of work."""
+    """What routes and jobs call, mostly inside their unit of work. `probes` are asked by searches."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        self.probes = Probes()
 
     async def create(
-        self, unit: Unit, scope: Scope, about: Mapping[str, Any], model: tuple[str, int], days: int | None
+        self, unit: Unit, scope: Scope, about: Mapping[str, Any], embedding: Embedding, days: int | None
     ) -> VectorStore:
-        """A new, empty one. `about` is its name, description and metadata, `model` what embeds and its dimensions."""
+        """A new, empty one. `about` is its name, description and metadata."""
         key = await self._vault.key_for(unit, owner_of_caller(scope))
         store_id = new_id("vs")
         row = VectorStore(
@@ -52,9 +74,8 @@ class Stores:
             user_id=scope.user_id or None,
             data_key_id=key.id,
             about=_sealed(key, store_id, scope.organization_id, {**NOTHING, **about}),
-            embedding_model=model[0],
-            dimensions=model[1],
             expires_after_days=days,
+            **embedding.told(),
         )
         await queries.add(unit, row)
         return row
@@ -88,7 +109,7 @@ class Stores:
         row = await self.found(unit, store_id, living=living)
         return (await queries.indexes(unit, [row]))[row.id]
 
-    async def reembed(self, unit: Unit, row: VectorStore, model: tuple[str, int]) -> None:
+    async def reembed(self, unit: Unit, row: VectorStore, embedding: Embedding) -> None:
         """Have all of a store embedded by another model, in the background; until that is done the old one answers.
 
         What was under way before is given up; with the model that it has already, that is all.
@@ -96,7 +117,7 @@ class Stores:
         for old in (await queries.attempts(unit, [row.id])).values():
             await queries.change(unit, old.id, retired=True)
         index = (await queries.indexes(unit, [row]))[row.id]
-        if (index.embedding_model, index.dimensions) == model:
+        if embedding.made(index):
             return
         key, index_id = await self.key(unit, row), new_id("vs")
         new = VectorStore(
@@ -105,9 +126,8 @@ class Stores:
             user_id=row.user_id,
             data_key_id=row.data_key_id,
             about=_sealed(key, index_id, row.organization_id, NOTHING),
-            embedding_model=model[0],
-            dimensions=model[1],
             index_of=row.id,
+            **embedding.told(),
         )
         await queries.add(unit, new)
 

@@ -99,7 +99,7 @@ _table(
     id="id organization_id user_id data_key_id index_of index_id",
     content="about",
     fact="embedding_model dimensions expires_after_days last_active_at created_at",
-    none="seq next_chunk index_since retired",
+    none="probe seq next_chunk index_since retired",
 )
 _table("vector_store_file_batches", id="id organization_id user_id vector_store_id", fact="cancelled created_at")
 _table(

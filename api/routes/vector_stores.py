@@ -14,7 +14,7 @@ from api.idempotency import once
 from api.knowledge import model_calls, rewriting
 from api.knowledge.searching import Passage, SearchOptions, search
 from api.knowledge.store_files import Wanted
-from api.knowledge.stores import NOTHING
+from api.knowledge.stores import NOTHING, Embedding
 from api.openai.vector_stores import AUTO, HybridSearch, NewStore, RankingOptions, SearchRequest, StoreChange
 from api.pages import After, Limit, part
 from api.policy import caller, guarded_router, requires
@@ -36,12 +36,12 @@ async def create_store(request: Request) -> Response:
     services, scope = services_of(request), caller(request).scope
     asked = read(NewStore, context_of(request.scope))
     entry = model_calls.embedder(services.directory, asked.embedding_model)
-    dimensions = await model_calls.dimensions(request, entry)
+    embedding = Embedding(entry.name, await model_calls.probe(request, entry))
     sizes = (asked.chunking_strategy or AUTO).sizes
 
     async def effect(unit: Unit) -> dict[str, Any]:
         days = asked.expires_after.days if asked.expires_after else None
-        row = await services.stores.create(unit, scope, _about(asked), (entry.name, dimensions), days)
+        row = await services.stores.create(unit, scope, _about(asked), embedding, days)
         wanted = [Wanted(file_id, *sizes) for file_id in asked.file_ids or ()]
         if wanted:
             await services.store_files.add(unit, row, wanted, param="file_ids")
@@ -81,15 +81,15 @@ async def change_store(request: Request, vector_store_id: str) -> Response:
     days: dict[str, int | None] = {}
     if "expires_after" in asked.model_fields_set:
         days["expires_after_days"] = asked.expires_after.days if asked.expires_after else None
-    model = None
+    embedding = None
     if asked.embedding_model is not None:
         entry = model_calls.embedder(services.directory, asked.embedding_model)
-        model = entry.name, await model_calls.dimensions(request, entry)
+        embedding = Embedding(entry.name, await model_calls.probe(request, entry))
     async with services.database.unit(caller(request).scope) as unit:
         row = await services.stores.found(unit, vector_store_id, living=True)
         changed = await services.stores.change(unit, row, _about(asked), days)
-        if model is not None:
-            await services.stores.reembed(unit, changed, model)
+        if embedding is not None:
+            await services.stores.reembed(unit, changed, embedding)
         return json_answer(await services.stores.told(unit, changed))
 
 

@@ -12,7 +12,10 @@ SealedChunk = tuple[int, bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class FileWork:
-    """One file: where it goes, and how it is cut. `key` is that of the store's owner, `dimensions` its vectors'."""
+    """One file: where it goes, and how it is cut. `key` is that of the store's owner, `dimensions` its vectors'.
+
+    `probe` is what the model made of one sentence when the store was made (`models.embedding.probe`).
+    """
 
     store_id: str
     file_id: str
@@ -22,6 +25,7 @@ class FileWork:
     overlap_tokens: int
     dimensions: int
     key: bytes = field(repr=False)
+    probe: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from configs import errors
 from configs.errors import ConfigurationError, Unavailable
 from configs.seal import seal
 from models.embedding.bulk import encode_all
+from models.embedding.probe import is_same, probe
 from models.embedding.protocol import Embedder, Vectors
 from retrieval.chunking import Chunk, chunks
 from retrieval.documents import Document, Limits, Unreadable
@@ -26,6 +27,10 @@ BATCH_CHUNKS = 256
 BATCH_CHARACTERS = 256 * 1024
 """About 300 windows of MiniLM, and with their vectors less than 4 MiB."""
 Read = Callable[[bytes, str, Limits], Document]
+OTHER_MODEL = (
+    "The model {!r} gives {} now. Name it anew as the store's 'embedding_model', which embeds the store anew, or serve "
+    "the former model and add the file again."
+)
 GONE = "The file's content is not there any more. Upload it again."
 FAULT = "A fault of ours kept this file from being read; the server's log tells more."
 
@@ -39,8 +44,8 @@ def work(group: Group, source: Source, embedder: Embedder, read: Read = read_doc
     """
     wave = _Wave(group, embedder)
     for place, file in enumerate(group.files):
-        if file.dimensions != embedder.dimensions:
-            wave.fail(place, "server_error", _other_dimensions(file, embedder))
+        if (gives := _unlike(file, embedder)) is not None:
+            wave.fail(place, "server_error", OTHER_MODEL.format(embedder.model_name, gives))
             continue
         try:
             content = source.read(file.file_id)
@@ -152,8 +157,10 @@ def sealed_chunk(file: FileWork, number: int, chunk: Chunk, vectors: Vectors) ->
     )
 
 
-def _other_dimensions(file: FileWork, embedder: Embedder) -> str:
-    return (
-        f"The model {embedder.model_name!r} gives vectors of {embedder.dimensions} numbers now, but this store has "
-        f"{file.dimensions}. Make a new store."
-    )
+def _unlike(file: FileWork, embedder: Embedder) -> str | None:
+    """What the model gives where it is not the one that the store was made with."""
+    if file.dimensions != embedder.dimensions:
+        return f"vectors of {embedder.dimensions} numbers, this store has {file.dimensions}"
+    if file.probe is not None and not is_same(file.probe, probe(embedder)):
+        return "other vectors than this store was made with"
+    return None

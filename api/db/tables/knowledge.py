@@ -34,6 +34,8 @@ class VectorStore(Base):
     about: Mapped[bytes]
     embedding_model: Mapped[str]
     dimensions: Mapped[int]
+    probe: Mapped[bytes | None]
+    """What the model made of one sentence (`models.embedding.probe`), where that is known."""
     seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     """Of the last change. To add one to it is to ask for the next number: a trigger takes a random step."""
     next_chunk: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from api.control.feed import StoreFeed
@@ -9,15 +10,16 @@ from api.control.reembedding import Reembedding
 from api.db import knowledge, reembedding, vector_stores
 from api.db.tables import VectorStore, VectorStoreFile
 from api.knowledge.store_files import StoreFiles, Wanted
-from api.knowledge.stores import Stores
+from api.knowledge.stores import Embedding, Stores
 from configs.errors import NotFound, Unavailable
 from configs.postgres import EmbeddedPostgres
+from models.embedding.probe import kept
 from retrieval.collection import Hit, Query
 from retrieval.filters import parse
 from tests.fixtures.database import query
 from tests.fixtures.shelves import D, Replica, Shelf, near, vector
 
-OTHER = ("other", D)
+OTHER = Embedding("other", vector(0))
 
 
 async def always() -> bool:
@@ -35,7 +37,7 @@ class Life:
         self.files = StoreFiles(self.stores)
         self.job = Reembedding(store.jobs, store.vault, replica.following, always)
 
-    async def begin(self, model: tuple[str, int] = OTHER) -> None:
+    async def begin(self, model: Embedding = OTHER) -> None:
         async with self.store.database.unit(self.store.scope) as unit:
             await self.stores.reembed(unit, await self.stores.found(unit, self.store.id), model)
 
@@ -122,7 +124,7 @@ async def test_what_was_searched_before_stays_for_a_minute(life: Life) -> None:
     await life.job.turn()
     assert query(life.postgres, rows, life.store.id) == [(0,)]
     second = (await life.index()).id
-    await life.begin(("third", D))
+    await life.begin(Embedding("third", vector(0)))
     await life.job.turn()
     await life.embed(file_id, 1)
     assert await life.job.turn() == 1
@@ -162,7 +164,7 @@ async def test_a_file_that_fails_keeps_the_old_index_and_is_said(life: Life) -> 
     told = (await life.told())["reembedding"]
     assert isinstance(told, dict)
     assert told["status"] == "failed"
-    await life.begin(("any", D))
+    await life.begin(Embedding("any", vector(0)))
     assert (await life.told())["reembedding"] is None
     await life.job.turn()
     assert query(life.postgres, "SELECT 1 FROM vector_stores WHERE index_of = %s", life.store.id) == []
@@ -261,7 +263,20 @@ async def test_batches_and_dates_stay(life: Life) -> None:
 
 
 async def test_the_model_of_the_same_name_with_other_dimensions_is_another(life: Life) -> None:
-    await life.begin(("any", D))
+    await life.begin(Embedding("any", vector(0)))
     assert (await life.told())["reembedding"] is None
-    await life.begin(("any", D + 1))
+    await life.begin(Embedding("any", np.ones(D + 1, np.float32)))
     assert (await life.told())["reembedding"] is not None
+
+
+async def test_the_model_of_the_same_name_that_gives_other_vectors_is_another(life: Life) -> None:
+    query(
+        life.postgres, "UPDATE vector_stores SET probe = %s WHERE id = %s", kept(vector(0)), life.store.id
+    )  # fmt: skip
+    await life.begin(Embedding("any", vector(0) * 2))
+    assert (await life.told())["reembedding"] is None
+    await life.begin(Embedding("any", vector(1)))
+    assert (await life.told())["reembedding"] is not None
+    async with life.store.database.unit(life.store.scope) as unit:
+        (new,) = (await vector_stores.attempts(unit, [life.store.id])).values()
+    assert new.probe == kept(vector(1))

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -10,13 +11,15 @@ import pytest
 
 from configs.errors import ConfigurationError, Unavailable
 from models.embedding.bulk import encode_all
+from models.embedding.probe import kept, probe
+from models.embedding.sentence_transformers import create
 from retrieval import reading
 from retrieval.chunking import Chunk
 from retrieval.documents import Document, Limits
 from serving.ingest.protocol import Batch, End, FileWork, Group, SealedChunk
 from serving.ingest.windows import Windows
 from serving.ingest.work import work
-from tests.fixtures.encoders import embedder
+from tests.fixtures.encoders import embedder, save_retrained_minilm, spec
 from tests.fixtures.ingesting import AWAY, KEY, Contents, opened
 from tests.fixtures.reading import find_code
 from tests.retrieval.parsers.samples import SAMPLES
@@ -188,7 +191,17 @@ def test_a_model_of_another_size_is_refused() -> None:
     made = group(file("a.txt", dimensions=3), file("b.txt"))
     _, ends = done(made, {"file-a.txt": b"Herons.", "file-b.txt": b"Rays."})
     assert (ends[0].code, ends[1].code) == ("server_error", None)
-    assert "new store" in (ends[0].message or "")
+    assert "embeds the store anew" in (ends[0].message or "")
+
+
+def test_a_model_with_other_weights_adds_nothing_to_a_store(tmp_path: Path) -> None:
+    made = group(replace(file("a.txt"), probe=kept(probe(embedder()))), file("b.txt"))
+    contents: dict[str, bytes | Exception] = {"file-a.txt": b"Herons.", "file-b.txt": b"Rays."}
+    _, ends = gathered(list(work(made, Contents(contents), embedder())))
+    assert (ends[0].code, ends[1].code) == (None, None)
+    _, ends = gathered(list(work(made, Contents(contents), create(spec(save_retrained_minilm(tmp_path))))))
+    assert (ends[0].code, ends[1].code) == ("server_error", None)
+    assert "other vectors than this store was made with" in (ends[0].message or "")
 
 
 def test_a_fault_of_ours_concerns_one_file() -> None:

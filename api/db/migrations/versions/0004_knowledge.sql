@@ -7,6 +7,7 @@ CREATE TABLE vector_stores (
     about bytea NOT NULL,
     embedding_model text NOT NULL,
     dimensions integer NOT NULL,
+    probe bytea,
     seq bigint NOT NULL DEFAULT 0,
     next_chunk bigint NOT NULL DEFAULT 0,
     expires_after_days integer,

@@ -1,0 +1,60 @@
+"""Whether a model is still the one that a store was embedded with: asked now and then, never at each search."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from api.db.tables import VectorStore
+from api.directory import Entry
+from configs.errors import Unavailable
+from models.embedding.probe import is_same
+from models.embedding.protocol import Vectors
+
+Ask = Callable[[Entry], Awaitable[Vectors]]
+PROBED_S = 60.0
+"""How long a probe counts: a model may be loaded anew under its name."""
+
+
+@dataclass(slots=True)
+class _Known:
+    entry: Entry
+    vector: Vectors
+    until: float
+
+
+class Probes:
+    """What each model makes of the sentence now, as this process last heard."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known] = {}
+
+    async def check(self, stores: Sequence[VectorStore], entries: Mapping[str, Entry], ask: Ask) -> None:
+        """Let only those models, here by name, search these stores that embedded them; `ask` has one make its probe.
+
+        Raises:
+            Unavailable: a model gives other vectors now, or does not answer.
+        """
+        for store in stores:
+            name = store.embedding_model
+            vector = await self._vector(entries[name], ask)
+            if len(vector) != store.dimensions:
+                raise _other(name, f"vectors of {len(vector)} numbers, this vector store has {store.dimensions}")
+            if not is_same(store.probe, vector):
+                raise _other(name, "other vectors than this vector store was made with")
+
+    async def _vector(self, entry: Entry, ask: Ask) -> Vectors:
+        known, now = self._known.get(entry.name), time.monotonic()
+        if known is not None and known.entry == entry:
+            if now < known.until:
+                return known.vector
+            known.until = now + PROBED_S  # who searches meanwhile goes on with what is known
+        vector = await ask(entry)
+        self._known[entry.name] = _Known(entry, vector, now + PROBED_S)
+        return vector
+
+
+def _other(name: str, gives: str) -> Unavailable:
+    return Unavailable(
+        f"The model {name!r} gives {gives}. Serve the former model, or name it anew as the store's 'embedding_model', "
+        "which embeds the store anew; until then an 'embedding_weight' of 0 searches by words."
+    )
