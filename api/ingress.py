@@ -144,7 +144,7 @@ async def build_services(cluster: Cluster) -> Services:
         library=Library(database, vault, Blobs(file_target(cluster)), cluster.configuration.files),
         stores=stores,
         store_files=StoreFiles(stores),
-        finder=SearchFinder(),
+        finder=SearchFinder(cluster),
         readiness=Readiness(
             database,
             cluster.redis_url.get_secret_value(),

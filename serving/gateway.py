@@ -13,8 +13,9 @@ from configs.errors import EngineDied, MantaError, TimedOut
 from models.wire import Call, Usage
 from serving.apps import DEPLOYMENT
 from serving.exchange import Client, ClientGone, Exchange
-from serving.leases import Lease, Leases
+from serving.leases import Lease, Leases, Target
 from serving.links import Links
+from serving.names import app_name
 from serving.status import Status
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Gateway:
     async def _lease(self, model: str, deadline: float) -> Lease:
         leases = self._leases.get(model)
         if leases is None:
-            leases = self._leases[model] = Leases(model, DEPLOYMENT, self.links, self._status)
+            leases = self._leases[model] = Leases(Target(app_name(model), DEPLOYMENT), self.links, self._status)
         return await leases.take(deadline)
 
     async def _exchange(

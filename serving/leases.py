@@ -20,7 +20,6 @@ from ray.serve.handle import DeploymentHandle
 from configs.errors import ModelStarting, Overloaded, Unavailable
 from serving.link.client import Address, Link
 from serving.links import Links
-from serving.names import app_name
 from serving.start_watch import StartWatch
 from serving.status import Status
 
@@ -34,6 +33,16 @@ BUSY_RETRY_AFTER_S = 1.0
 
 _PROCESS = os.urandom(6).hex()
 _numbers = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A deployment that gives leases, what messages call it, and what tells why it did not start."""
+
+    app: str
+    deployment: str
+    what: str = "model"
+    told_by: str = "`manta models list`"
 
 
 @dataclass(eq=False)
@@ -60,12 +69,11 @@ class Lease:
 
 
 class Leases:
-    """The leases of one model in this process."""
+    """The leases of one deployment in this process."""
 
-    def __init__(self, model: str, deployment: str, links: Links, status: Status) -> None:
-        self._app = app_name(model)
-        self._start = StartWatch(lambda: status.failed(model))
-        self._deployment = deployment
+    def __init__(self, target: Target, links: Links, status: Status) -> None:
+        self._target = target
+        self._start = StartWatch(lambda: status.failed(target.app))
         self._links = links
         self._idle: list[Lease] = []
         self._sweep: asyncio.TimerHandle | None = None
@@ -77,7 +85,7 @@ class Leases:
         """A slot, waiting for one until `deadline` (loop time): for capacity, a wake-up or a restart.
 
         Raises:
-            Overloaded: Serve's queue for this model is full.
+            Overloaded: Serve's queue for it is full.
             ModelStarting: no replica came up in time.
             Unavailable: Serve gave up starting it.
         """
@@ -109,24 +117,24 @@ class Leases:
         while True:
             left = deadline - self._loop.time()
             if left <= 0:
-                raise ModelStarting("No replica of this model became ready in time.", retry_after_s=5.0)
+                raise ModelStarting(f"No replica of this {self._target.what} became ready in time.", retry_after_s=5.0)
             asked = self._handle
             try:
                 async with asyncio.timeout(left) as limit:
                     with self._start.waiting(limit):
                         return await self._ask()
             except BackPressureError as error:
-                text = "This model's queue is full."
+                text = f"This {self._target.what}'s queue is full."
                 raise Overloaded(text, retry_after_s=BUSY_RETRY_AFTER_S) from error
             except TimeoutError:
                 if self._start.failed:
-                    raise _failed() from None
+                    raise self._failed() from None
             except DeploymentUnavailableError as error:
                 if await self._start.look():
-                    raise _failed() from error
+                    raise self._failed() from error
                 await asyncio.sleep(RETRY_S)
             except (RayError, RayServeException, OSError, Unavailable, StopAsyncIteration) as error:
-                log.info("a lease of %s was not given (%s); asking again", self._app, type(error).__name__)
+                log.info("a lease of %s was not given (%s); asking again", self._target.app, type(error).__name__)
                 await asyncio.sleep(RETRY_S)
                 self._replace(asked)
 
@@ -148,7 +156,7 @@ class Leases:
             async for _ in lease.stream:
                 pass
         except (RayError, RayServeException) as error:
-            log.info("a lease of %s ended: %s", self._app, type(error).__name__)
+            log.info("a lease of %s ended: %s", self._target.app, type(error).__name__)
         finally:
             lease.ended = True
 
@@ -175,9 +183,8 @@ class Leases:
             self._handle, self._replaced_at = self._new_handle(), now
 
     def _new_handle(self) -> DeploymentHandle:
-        return DeploymentHandle(self._deployment, self._app).options(stream=True)
+        return DeploymentHandle(self._target.deployment, self._target.app).options(stream=True)
 
-
-def _failed() -> Unavailable:
-    """Why is for those who may list models: it can name files of this machine."""
-    return Unavailable("This model could not be started; `manta models list` tells why.")
+    def _failed(self) -> Unavailable:
+        """Why is for those who may ask: it can name files of this machine."""
+        return Unavailable(f"This {self._target.what} could not be started; {self._target.told_by} tells why.")

@@ -31,7 +31,7 @@ class Links:
         try:
             return await asyncio.shield(task)
         except (OSError, TimeoutError) as error:
-            raise Unavailable("The model's replica does not answer.") from error
+            raise Unavailable("A replica does not answer.") from error
 
     def alive(self) -> dict[Address, Link]:
         """All links that stand."""

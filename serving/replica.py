@@ -6,12 +6,6 @@ Serve starts, counts, scales and stops it; the bytes go past Serve. It does not 
 import asyncio
 import logging
 import os
-import socket
-from collections.abc import AsyncIterator
-
-import orjson
-import ray
-from ray import serve
 
 from configs import telemetry
 from configs.cluster import Cluster
@@ -20,42 +14,29 @@ from configs.specs import ModelSpec
 from models.wire import Backend, Call, Usage
 from serving import closed_door
 from serving.backends import load
-from serving.lease_book import LeaseBook
-from serving.link.server import ServerLink, StreamReply
-from serving.link.tls import server_context
+from serving.link.server import StreamReply
+from serving.linked import Linked
 from serving.notes import Place, forget_failure, forget_place, write_failure, write_phase, write_place
 
 log = logging.getLogger(__name__)
 
 LAST_WORDS_S = 0.1
 MAX_REASON = 500
-LOOPBACK = "127.0.0.1"
 
 
-class Replica:
+class Replica(Linked):
     """What Serve runs; one method for slots (`lease`), one for health."""
 
     async def __init__(self, spec: str) -> None:  # type: ignore[misc]  # Serve awaits it
         closed_door.shut()
         self._spec = ModelSpec.model_validate_json(spec)
-        self._leases = LeaseBook()
         self._cluster = Cluster.from_environment()
         telemetry.begin(self._cluster.configuration.general_settings.log_level)
         self._backend = await self._loaded()
-        self._server, self._place = await self._listen()
+        address = await self._open_door(self._cluster)
         self._report("ready")
         forget_failure(self._spec.model_name)
-        write_place(self._place)
-
-    async def lease(self, lease: str) -> AsyncIterator[str]:
-        """Yield this replica's address once, then stay open until the lease ends."""
-        ended = self._leases.open(lease)
-        try:
-            place = self._place
-            yield orjson.dumps([place.host, place.port, place.tls, place.replica]).decode()
-            await ended.wait()
-        finally:
-            self._leases.release(lease)
+        write_place(Place(self._spec.model_name, self._replica, address.host, address.port, address.tls))
 
     async def check_health(self) -> None:
         """Serve asks; a replica that raises is replaced."""
@@ -71,13 +52,9 @@ class Replica:
         self._leases.use(call.lease)
         await self._backend.answer(call, reply)
 
-    def released(self, lease: str) -> None:
-        """The link gave a lease back."""
-        self._leases.release(lease)
-
     async def __del__(self) -> None:
         """Serve calls this once all leases ended."""
-        forget_place(self._place.replica)
+        forget_place(self._replica)
         self._server.close()
         await self._backend.stop()
 
@@ -93,22 +70,6 @@ class Replica:
             write_failure(self._spec.model_name, f"{type(error).__name__}: {error}"[:MAX_REASON])
             raise
         return backend
-
-    async def _listen(self) -> tuple[asyncio.Server, Place]:
-        host = ray.util.get_node_ip_address()
-        local = host == LOOPBACK
-        cluster = self._cluster
-        tls = None if local else server_context(*cluster.link_tls)
-        server = await asyncio.get_running_loop().create_server(
-            lambda: ServerLink(self, cluster.link_secret.get_secret_value().encode()),
-            host,
-            0,
-            ssl=tls,
-            family=socket.AF_INET,
-        )
-        port = server.sockets[0].getsockname()[1]
-        replica = str(serve.get_replica_context().replica_id.unique_id)
-        return server, Place(self._spec.model_name, replica, host, port, tls=not local)
 
     def _report(self, phase: str) -> None:
         write_phase(self._spec.model_name, phase)

@@ -6,7 +6,6 @@ torch is never imported here: two OpenMP runtimes in a process slow each other o
 
 import asyncio
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,12 +15,15 @@ from ray import serve
 from configs import telemetry
 from configs.cluster import Cluster
 from configs.datadir import Layout
-from retrieval.collection import Hit, Query
+from models.wire import Call, Usage
 from retrieval.following import Following
 from retrieval.index.segments import choose_place, gpus, limit_threads
+from retrieval.questions import pack_hits, unpack
 from retrieval.shelf import Shelf
 from serving import closed_door
 from serving.feed import ControlFeed
+from serving.link.server import StreamReply
+from serving.linked import Linked
 from serving.names import SEARCH_DEPLOYMENT
 
 SEARCH_THREADS = 4
@@ -31,7 +33,7 @@ HEALTH_PERIOD_S = 2.0
 """Also how soon Serve sees that the process is gone."""
 
 
-class Search:
+class Search(Linked):
     """The Serve deployment; errors are those of `configs.errors`."""
 
     async def __init__(self) -> None:  # type: ignore[misc]  # Serve awaits it
@@ -48,10 +50,16 @@ class Search:
             ControlFeed(), shelf, self._searching, self._changing, place, threads, spec.store_bytes
         )
         self._task = asyncio.create_task(self._following.run())
+        await self._open_door(cluster)
 
-    async def find(self, store_id: str, min_seq: int, queries: Sequence[Query]) -> list[list[Hit]]:
-        """See `retrieval.finding.Finder`."""
-        return await self._following.find(store_id, min_seq, queries)
+    async def answer(self, call: Call, reply: StreamReply) -> None:
+        """A question arrived on a link: `retrieval.finding.Finder.find` as bytes (`retrieval.questions`)."""
+        self._leases.use(call.lease)
+        asked = unpack(call.body)
+        found = await self._following.find(asked.store_id, asked.min_seq, asked.queries)
+        reply.head("application/json")
+        reply.data(pack_hits(found))
+        reply.end(Usage())
 
     async def stats(self) -> dict[str, Any]:
         """`stores`: the numbers of each one in memory; `rss_bytes` and `pid` of this process."""
@@ -67,7 +75,8 @@ class Search:
             raise RuntimeError("following the stores ended") from self._task.exception()
 
     async def __del__(self) -> None:
-        """Serve stops this replica."""
+        """Serve calls this once all leases ended."""
+        self._server.close()
         self._task.cancel()
         await self._following.close()
         self._searching.shutdown()

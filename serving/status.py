@@ -53,9 +53,9 @@ class Status:
         applications = self._applications()
         return {spec.model_name: _state(spec, applications.get(app_name(spec.model_name))) for spec in specs}
 
-    def failed(self, model: str) -> bool:
-        """Whether Serve gave up starting `model`."""
-        application = self._applications().get(app_name(model))
+    def failed(self, app: str) -> bool:
+        """Whether Serve gave up starting an application."""
+        application = self._applications().get(app)
         return application is not None and STATES.get(application.status) == "failed"
 
     def _applications(self) -> dict[str, ApplicationStatusOverview]:

@@ -54,7 +54,7 @@ class Control:
         self._feed = StoreFeed.of(cluster)
         self._leadership = Leadership(url)
         self._ingesting = Ingesting.of(cluster, self._leadership.held)
-        self._reembedding = Reembedding.of(cluster, SearchFinder(), self._leadership.held)
+        self._reembedding = Reembedding.of(cluster, SearchFinder(cluster), self._leadership.held)
         self._reconciler = Reconciler()
         self._status = Status()
         self._anchoring = Anchoring.of(cluster)

@@ -23,6 +23,16 @@ class Listing:
     newest_first: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class SealedName:
+    """The name of a file, and what opens it."""
+
+    file_id: str
+    organization_id: str
+    data_key_id: str
+    name: bytes
+
+
 def _owned(organization_id: str, user_id: str | None) -> ColumnElement[bool]:
     return and_(File.organization_id == organization_id, File.user_id.is_not_distinct_from(user_id))
 

@@ -20,6 +20,30 @@ TOUCH = text(
 )
 
 
+SEARCHED = text(
+    "SELECT s.id AS store_id, s.organization_id, s.data_key_id, s.last_active_at, s.expires_after_days,"
+    " coalesce(i.id, s.id) AS id, coalesce(i.seq, s.seq) AS seq, coalesce(i.dimensions, s.dimensions) AS dimensions,"
+    " coalesce(i.embedding_model, s.embedding_model) AS embedding_model"
+    " FROM vector_stores s LEFT JOIN vector_stores i ON i.id = s.index_id"
+    " WHERE s.id = ANY(:store_ids) AND s.index_of IS NULL"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What is searched for the store `store_id`: another row, or the store itself."""
+
+    store_id: str
+    organization_id: str
+    data_key_id: str
+    last_active_at: datetime
+    expires_after_days: int | None
+    id: str
+    seq: int
+    dimensions: int
+    embedding_model: str
+
+
 @dataclass(slots=True)
 class Counts:
     """Files by status, and the bytes that their chunks take."""
@@ -61,6 +85,11 @@ async def all_of(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, V
     """Those that are there and that this unit of work may see, by id, as they are now."""
     query = select(VectorStore).where(VectorStore.id.in_(store_ids), VectorStore.index_of.is_(None))
     return {row.id: row for row in await session.scalars(query.execution_options(populate_existing=True))}
+
+
+async def searched(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, Searched]:
+    """What is searched for each of these that is there and that this unit of work may see."""
+    return {row.store_id: Searched(*row) for row in await session.execute(SEARCHED, {"store_ids": list(store_ids)})}
 
 
 async def indexes(session: AsyncSession, stores: Sequence[VectorStore]) -> dict[str, VectorStore]:

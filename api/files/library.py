@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from api.db import files as queries
+from api.db.files import SealedName
 from api.db.session import Database, Unit
 from api.db.tables import File
 from api.files.blobs import Blobs, new_blob_id
@@ -138,9 +139,8 @@ class Library:
         Raises:
             Unreadable: its key is gone, or the row was changed.
         """
-        key = await self._vault.key(unit, row.data_key_id)
-        name = open_sealed(key.key, row.name, name_place(row.id, row.organization_id))
-        return {**_facts(row), "filename": name.decode()}
+        sealed = SealedName(row.id, row.organization_id, row.data_key_id, row.name)
+        return {**_facts(row), "filename": await self._opened(unit, sealed)}
 
     async def listed(self, unit: Unit, row: File) -> dict[str, Any]:
         """A file among others: one that does not open has no name and says so."""
@@ -149,6 +149,18 @@ class Library:
         except Unreadable as error:
             log.warning("the file %s cannot be read: %s", row.id, error.message)
             return {**_facts(row), "filename": "", "status": "error", "status_details": error.message}
+
+    async def name(self, unit: Unit, sealed: SealedName) -> str:
+        """A file's name; nothing, and a line in the log, where it does not open."""
+        try:
+            return await self._opened(unit, sealed)
+        except Unreadable as error:
+            log.warning("the name of %s cannot be read: %s", sealed.file_id, error.message)
+            return ""
+
+    async def _opened(self, unit: Unit, sealed: SealedName) -> str:
+        key = await self._vault.key(unit, sealed.data_key_id)
+        return open_sealed(key.key, sealed.name, name_place(sealed.file_id, sealed.organization_id)).decode()
 
     async def _check_quota(self, unit: Unit, scope: Scope, size: int) -> None:
         own, everybody = await queries.stored(unit, scope.organization_id, scope.user_id or None)

@@ -14,10 +14,10 @@ from typing import Any
 from fastapi import Request
 
 from api.db import passages as queries
-from api.db.tables import VectorStore
+from api.db.vector_stores import Searched
 from api.directory import Entry
 from api.knowledge import model_calls, rewriting
-from api.knowledge.store_files import public_id, readable_attributes
+from api.knowledge.store_files import readable_attributes
 from api.policy import caller
 from api.scope import Scope
 from api.services import Services, services_of
@@ -106,7 +106,7 @@ async def search(
     return [each for each in passages if each.score >= options.score_threshold][: options.max_results]
 
 
-async def _stores(services: Services, scope: Scope, store_ids: Sequence[str]) -> list[VectorStore]:
+async def _stores(services: Services, scope: Scope, store_ids: Sequence[str]) -> list[Searched]:
     async with services.database.unit(scope) as unit:
         return await services.stores.used(unit, store_ids)
 
@@ -124,7 +124,7 @@ def _ranker(request: Request, name: str) -> Entry | None:
         raise BadRequest(f"{error.message} 'auto' and 'none' are rankers too.", param=RANKER) from None
 
 
-async def _vectors(request: Request, stores: Sequence[VectorStore], queries: Sequence[str]) -> dict[str, Vectors]:
+async def _vectors(request: Request, stores: Sequence[Searched], queries: Sequence[str]) -> dict[str, Vectors]:
     """The queries' vectors by store; each model is asked once."""
     services = services_of(request)
     names = {each.embedding_model for each in stores}
@@ -167,7 +167,7 @@ def _woven(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
 
 
 async def _read(
-    services: Services, scope: Scope, stores: Sequence[VectorStore], hits: Sequence[tuple[str, Hit]]
+    services: Services, scope: Scope, stores: Sequence[Searched], hits: Sequence[tuple[str, Hit]]
 ) -> list[Passage]:
     """The chunks of hits that are there for the caller, in their order."""
     found: dict[tuple[str, int], Passage] = {}
@@ -177,14 +177,16 @@ async def _read(
             if not scores:
                 continue
             key = await services.stores.key(unit, store)
-            opener, names = feed.StoreKey(store.id, store.organization_id, store.dimensions, key.key), {}
-            for chunk, row, file in await queries.found(unit, store.id, list(scores)):
-                if file.id not in names:
-                    names[file.id] = (await services.library.listed(unit, file))["filename"]
-                content = _content(opener, chunk)
+            opener = feed.StoreKey(store.id, store.organization_id, store.dimensions, key.key)
+            files: dict[str, tuple[str, dict[str, Any]]] = {}
+            for row in await queries.found(unit, store.id, list(scores)):
+                chunk, content = row.chunk, _content(opener, row.chunk)
+                if row.file_id not in files:
+                    name = await services.library.name(unit, row.name)
+                    files[row.file_id] = name, readable_attributes(key, row) or {}
                 if content is not None:
-                    told = (names[file.id], readable_attributes(key, row) or {})
-                    found[store.id, chunk.id] = _passage(public_id(store), chunk, content, scores[chunk.id], told)
+                    told = files[row.file_id]
+                    found[store.id, chunk.id] = _passage(store.store_id, chunk, content, scores[chunk.id], told)
     return [found[store_id, hit.chunk_id] for store_id, hit in hits if (store_id, hit.chunk_id) in found]
 
 

@@ -16,6 +16,7 @@ from api.db import knowledge
 from api.db import store_files as queries
 from api.db import vector_stores as store_queries
 from api.db.knowledge import Place
+from api.db.passages import Found
 from api.db.session import Database, Unit
 from api.db.store_files import Given, Whose
 from api.db.tables import VectorStore, VectorStoreFile, VectorStoreFileBatch
@@ -199,7 +200,7 @@ class StoreFiles:
         raise Unavailable("The vector store has just been embedded anew. Send it once more.", retry_after_s=1.0)
 
 
-def attributes_of(key: DataKey, row: VectorStoreFile) -> dict[str, Any]:
+def attributes_of(key: DataKey, row: VectorStoreFile | Found) -> dict[str, Any]:
     """A file's attributes, opened.
 
     Raises:
@@ -241,7 +242,7 @@ def _differs(key: DataKey, row: VectorStoreFile, one: Wanted) -> bool:
     return one.attributes is not None and one.attributes != readable_attributes(key, row)
 
 
-def readable_attributes(key: DataKey, row: VectorStoreFile) -> dict[str, Any] | None:
+def readable_attributes(key: DataKey, row: VectorStoreFile | Found) -> dict[str, Any] | None:
     """A file's attributes; None, and a line in the log, where they do not open."""
     try:
         return attributes_of(key, row)

@@ -8,14 +8,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from api.db import vector_stores as queries
 from api.db.session import Database, Unit
 from api.db.tables import VectorStore
-from api.db.vector_stores import Counts
+from api.db.vector_stores import Counts, Searched
 from api.ids import new_id
 from api.knowledge.probing import Probes
 from api.scope import Scope
@@ -28,6 +28,8 @@ from models.embedding.protocol import Vectors
 from retrieval.feed import about_place
 
 log = logging.getLogger(__name__)
+
+Timed = TypeVar("Timed", VectorStore, Searched)
 
 NO_STORE = "There is no such vector store."
 PARAM = "vector_store_id"
@@ -92,17 +94,16 @@ class Stores:
             raise NotFound(NO_STORE, param=PARAM)
         return _living(row) if living else row
 
-    async def used(self, unit: Unit, store_ids: Sequence[str]) -> list[VectorStore]:
+    async def used(self, unit: Unit, store_ids: Sequence[str]) -> list[Searched]:
         """What is searched now for these stores of the caller. Errors as `found`, with `living`."""
-        rows = await queries.all_of(unit, store_ids)
+        rows = await queries.searched(unit, store_ids)
         missing = next((each for each in store_ids if each not in rows), None)
         if missing is not None:
             raise NotFound(NO_STORE if len(store_ids) == 1 else f"There is no vector store {missing!r}.", param=PARAM)
         found, rested = [_living(rows[each]) for each in store_ids], datetime.now(UTC) - NOTED_EVERY
         if any(each.last_active_at < rested for each in found):
             await queries.touch(unit, store_ids)
-        indexes = await queries.indexes(unit, found)
-        return [indexes[each] for each in store_ids]
+        return found
 
     async def index(self, unit: Unit, store_id: str, *, living: bool = False) -> VectorStore:
         """What holds the files and chunks of a store of the caller (`api.db.tables.VectorStore`). Errors as `found`."""
@@ -131,7 +132,7 @@ class Stores:
         )
         await queries.add(unit, new)
 
-    async def key(self, unit: Unit, row: VectorStore) -> DataKey:
+    async def key(self, unit: Unit, row: VectorStore | Searched) -> DataKey:
         """What seals all that the store holds.
 
         Raises:
@@ -210,13 +211,13 @@ async def remove(database: Database, scope: Scope | None, store_id: str) -> None
         await queries.remove(unit, store_id)
 
 
-def _living(row: VectorStore) -> VectorStore:
+def _living(row: Timed) -> Timed:
     if over(row):
         raise BadRequest("This vector store has expired: make a new one.", param=PARAM)
     return row
 
 
-def over(row: VectorStore) -> bool:
+def over(row: VectorStore | Searched) -> bool:
     """Whether the store's time is over."""
     end = _end(row)
     return end is not None and end <= datetime.now(UTC)
@@ -233,7 +234,7 @@ def counted(counts: Counts) -> dict[str, int]:
     }
 
 
-def _end(row: VectorStore) -> datetime | None:
+def _end(row: VectorStore | Searched) -> datetime | None:
     return None if row.expires_after_days is None else row.last_active_at + timedelta(days=row.expires_after_days)
 
 

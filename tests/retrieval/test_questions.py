@@ -1,0 +1,61 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.filters import parse
+from retrieval.query import Hit, Query
+from retrieval.questions import pack, pack_hits, unpack, unpack_hits
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+values = st.one_of(texts, st.booleans(), st.floats(allow_nan=False, allow_infinity=False), st.integers(-9, 9))
+comparisons = st.one_of(
+    st.builds(lambda key, value: {"type": "ne", "key": key, "value": value}, texts.filter(bool), values),
+    st.builds(lambda key, value: {"type": "gte", "key": key, "value": value}, texts.filter(bool), texts),
+    st.builds(lambda key, some: {"type": "nin", "key": key, "value": some}, texts.filter(bool), st.lists(values)),
+)
+filters = st.recursive(
+    comparisons,
+    lambda parts: st.builds(
+        lambda kind, some: {"type": kind, "filters": some}, st.sampled_from(["and", "or"]), st.lists(parts, min_size=1)
+    ),
+    max_leaves=6,
+)
+vectors = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9)
+shares = st.floats(0, 1)
+queries = st.builds(
+    lambda vector, terms, told, k, weights, threshold, mmr: Query(
+        None if vector is None else np.array(vector, np.float32),
+        terms, None if told is None else parse(told), k, weights, threshold, mmr,
+    ),
+    st.none() | vectors, st.lists(texts), st.none() | filters, st.integers(1, 50),
+    st.tuples(shares, shares), shares, st.none() | shares,
+)  # fmt: skip
+
+
+@given(st.lists(queries, max_size=3), st.integers(0, 2**63 - 1))
+def test_a_question_arrives_as_it_was_asked(asked: list[Query], seq: int) -> None:
+    arrived = unpack(pack("vs_1", seq, asked))
+    assert (arrived.store_id, arrived.min_seq, len(arrived.queries)) == ("vs_1", seq, len(asked))
+    for sent, got in zip(asked, arrived.queries, strict=True):
+        assert (sent.vector is None) == (got.vector is None)
+        if sent.vector is not None and got.vector is not None:
+            assert got.vector.dtype == np.float32
+            assert got.vector.tobytes() == sent.vector.tobytes()
+        assert (list(sent.terms), sent.filter, sent.k, sent.weights) == (
+            list(got.terms),
+            got.filter,
+            got.k,
+            got.weights,
+        )
+        assert (sent.threshold, sent.mmr_lambda) == (got.threshold, got.mmr_lambda)
+
+
+def test_a_vector_that_is_none_arrives_as_that() -> None:
+    (query,) = unpack(pack("vs_1", 0, [Query(np.array([np.nan, np.inf, 1], np.float32))])).queries
+    assert query.vector is not None
+    assert not np.isfinite(query.vector[:2]).any()
+
+
+@given(st.lists(st.lists(st.builds(Hit, st.integers(0, 2**62), shares, shares, shares))))
+def test_hits_arrive_as_they_were_found(found: list[list[Hit]]) -> None:
+    assert unpack_hits(pack_hits(found)) == found
