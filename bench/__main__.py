@@ -15,7 +15,7 @@ from bench.options import Options
 NAMES = (
     *("chat", "mock", "streams500", "people", "startup", "vanish", "embedding"),
     *("encryption", "identity", "door", "logins", "plans", "backup", "index", "searching", "knowledge", "ingest"),
-    *("retrieval", "upserts"),
+    *("retrieval", "upserts", "files100k"),
 )
 """Files here with `run(options) -> Report`; `all` runs one after the other. `bench.live` takes options of its own."""
 
@@ -32,12 +32,13 @@ def main() -> None:
     parser.add_argument("name", choices=(*NAMES, "all"))
     parser.add_argument("--short", action="store_true", help="few requests, for trying it out; writes no results")
     parser.add_argument("--concurrency", default="", help="numbers of clients instead of the usual ones, like 1,16")
+    parser.add_argument("--count", type=int, default=0, help="how many files instead of the usual number (files100k)")
     parser.add_argument("--json", type=Path, help="where to write everything that was measured")
     asked = parser.parse_args()
     clients = tuple(int(number) for number in asked.concurrency.split(",") if number)
     failed = False
     for name in NAMES if asked.name == "all" else (asked.name,):
-        found: report.Report = import_module(f"bench.{name}").run(Options(asked.short, clients))
+        found: report.Report = import_module(f"bench.{name}").run(Options(asked.short, clients, asked.count))
         keep(found, asked.json, written=not asked.short)
         failed |= found.failed
     sys.exit(failed)

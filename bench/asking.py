@@ -21,6 +21,8 @@ FORM = f"multipart/form-data; boundary={BOUNDARY}"
 FIELD = f'--{BOUNDARY}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nassistants\r\n'
 FILE = '--{}\r\ncontent-disposition: form-data; name="file"; filename="{}"\r\n\r\n'
 TIMEOUT_S = 120.0
+IDLE_S = 2.0
+"""A connection that rested so long may have been closed at the other end."""
 
 
 class Asking:
@@ -30,6 +32,7 @@ class Asking:
         parts = urlsplit(server.url)
         self._base = parts.path
         self._headers = {"authorization": f"Bearer {server.key}"}
+        self._used_at = 0.0
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
 
     def get(self, path: str) -> Any:  # noqa: ANN401  any JSON
@@ -39,6 +42,10 @@ class Asking:
     def post(self, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401  any JSON
         """The answer to a JSON body."""
         return orjson.loads(self.send(path, orjson.dumps(body)))
+
+    def delete(self, path: str) -> Any:  # noqa: ANN401  any JSON
+        """What is left to say."""
+        return orjson.loads(self._answer("DELETE", path, b"", JSON))
 
     def send(self, path: str, body: bytes, content_type: str = JSON) -> bytes:
         """The answer's bytes."""
@@ -55,9 +62,12 @@ class Asking:
 
     def _answer(self, method: str, path: str, body: bytes, content_type: str) -> bytes:
         headers = self._headers | {"content-type": content_type}
+        if time.monotonic() - self._used_at > IDLE_S:
+            self._connection.close()  # it opens again by itself
         self._connection.request(method, self._base + path, body or None, headers)
         answer = self._connection.getresponse()
         content = answer.read()
+        self._used_at = time.monotonic()
         if answer.status != http.client.OK:
             raise RuntimeError(f"{method} {path}: {answer.status} {content[:300].decode(errors='replace')}")
         return content

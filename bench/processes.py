@@ -30,6 +30,7 @@ MARKS = (
     ("ray::DashboardAgent", "ray agents"),
     ("ray::RuntimeEnvAgent", "ray agents"),
     ("ray::IngestWorker", "ingest"),
+    ("retrieval.reader", "reader"),
     ("ray::", "ray workers"),
     ("VLLM::EngineCore", ENGINE),
     ("VLLM::Worker", WORKER),
