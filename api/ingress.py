@@ -38,8 +38,9 @@ from configs import telemetry
 from configs.cluster import Cluster
 from configs.errors import Unavailable
 from serving import closed_door
-from serving.finder import SearchFinder
 from serving.gateway import Gateway
+from serving.names import search_apps
+from serving.sharded import finder_of
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,7 @@ async def build_services(cluster: Cluster) -> Services:
     folder.mkdir(exist_ok=True)
     outbox = Outbox(folder, database)
     outbox.adopt()
+    search = cluster.configuration.search
     return Services(
         cluster=cluster,
         database=database,
@@ -144,11 +146,11 @@ async def build_services(cluster: Cluster) -> Services:
         library=Library(database, vault, Blobs(file_target(cluster)), cluster.configuration.files),
         stores=stores,
         store_files=StoreFiles(stores),
-        finder=SearchFinder(cluster),
+        finder=finder_of(cluster),
         readiness=Readiness(
             database,
             cluster.redis_url.get_secret_value(),
-            search=cluster.configuration.search.enabled,
+            search=search_apps(search.shards) if search.enabled else (),
             backups_of=cluster.data_dir if cluster.configuration.backup.to is not None else None,
         ),
         **identity_services(cluster, database, vault),

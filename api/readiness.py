@@ -7,6 +7,7 @@ request.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from api.db.session import Database
 from configs import valkey
 from configs.errors import Unavailable
 from serving.calls import call
-from serving.names import CONTROL_APP, CONTROL_DEPLOYMENT, SEARCH_APP, SEARCH_DEPLOYMENT
+from serving.names import CONTROL_APP, CONTROL_DEPLOYMENT, SEARCH_DEPLOYMENT
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +31,14 @@ CAN_ANSWER = {"ready", "asleep"}
 class Readiness:
     """Asks the parts; keeps the last known states of the models for when `control` is away."""
 
-    def __init__(self, database: Database, redis_url: str, *, search: bool, backups_of: Path | None = None) -> None:
+    def __init__(
+        self, database: Database, redis_url: str, *, search: Sequence[str], backups_of: Path | None = None
+    ) -> None:
         self._database = database
         self._valkey = valkey.connect(redis_url)
         self._wanted_schema = schema.wanted()
         self._search = search
+        """The applications of its shards; none where it is off."""
         self._backups_of = backups_of
         """The data directory, where backups are taken by themselves."""
         self._states: dict[str, Any] = {}
@@ -84,8 +88,9 @@ class Readiness:
     async def _search_state(self) -> str:
         if not self._search:
             return "off"
+        calls = (call(app, SEARCH_DEPLOYMENT, "stats", timeout_s=CONTROL_TIMEOUT_S) for app in self._search)
         try:
-            await call(SEARCH_APP, SEARCH_DEPLOYMENT, "stats", timeout_s=CONTROL_TIMEOUT_S)
+            await asyncio.gather(*calls)
         except Unavailable:
             return "unreachable"
         return "ready"

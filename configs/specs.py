@@ -20,6 +20,7 @@ from configs.identity_specs import IdentitySpec
 from configs.ingest_specs import IngestSpec
 from configs.knowledge_specs import KnowledgeSpec
 from configs.privacy_specs import PrivacySpec
+from configs.search_specs import ActorOptions, SearchSpec
 from configs.spec import LocalPath, Network, Origin, SharedPath, Spec
 from configs.wording import sentence
 
@@ -61,14 +62,6 @@ class Autoscaling(Spec):
             text = f"'initial_replicas' ({first}) is not between 'min_replicas' ({low}) and 'max_replicas' ({high})"
             refuse([Fault(("initial_replicas",), text)])
         return self
-
-
-class ActorOptions(Spec):
-    """Ray's resource keys for one replica. CPUs are tickets, not cores: ask for fractions."""
-
-    num_cpus: float = Field(0.1, ge=0, description="CPU tickets reserved for placement")
-    num_gpus: float = Field(0.0, ge=0, description="GPUs reserved; a fraction shares one")
-    memory: int | None = Field(None, ge=1, description="bytes reserved for placement")
 
 
 class EncoderEngine(Spec):
@@ -191,20 +184,6 @@ def _encoder_faults(shape: type[EncoderEngine], engine: dict[str, Any]) -> list[
             for each in error.errors(include_url=False)
         ]
     return []
-
-
-class SearchSpec(Spec):
-    """The FAISS deployment. Each replica holds the stores that it is asked about and follows their changes."""
-
-    enabled: bool = Field(True, description="whether vector search runs")
-    num_replicas: int = Field(1, ge=1, le=64, description="processes that search; each holds stores in its memory")
-    store_bytes: int | None = Field(
-        None,
-        ge=1,
-        description="most that exact vectors of one store take; a larger one is quantized. Unset: no limit",
-    )
-    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="where the index lives; `auto` takes a free GPU")
-    ray_actor_options: ActorOptions = Field(ActorOptions(), description="what the replica takes")
 
 
 class IngressSpec(Spec):

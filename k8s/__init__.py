@@ -1,1 +1,1 @@
-"""What runs Manta on Kubernetes: a RayService manifest and the two applications that it names."""
+"""What runs Manta on Kubernetes: a RayService manifest and the applications that it names."""

@@ -102,29 +102,74 @@ class Living:
     terms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the scores of a query come from: living documents, their terms together, how many hold each of its terms."""
+
+    living: int
+    terms: int
+    holders: tuple[int, ...]
+
+    @property
+    def mean(self) -> float:
+        """Terms of a document."""
+        return max(self.terms / max(self.living, 1), 1e-9)
+
+    def weights(self, query: Sequence[str]) -> list[float]:
+        """What each different term of the query gives at most, in their order."""
+        often = Counter(query).values()
+        return [
+            weight * float(np.log1p((self.living - holding + 0.5) / (holding + 0.5)))
+            for weight, holding in zip(often, self.holders, strict=True)
+        ]
+
+
 Scored = tuple[Numbers, Vectors]
 """Documents, rising, and the score of each."""
 
 
-def scores(parts: Sequence[Living], terms: Sequence[str]) -> tuple[list[Scored], float]:
-    """For each part the documents that hold a term, with their scores, and what a document could reach at most.
+def scores(parts: Sequence[Living], terms: Sequence[str]) -> tuple[list[Scored], Counted]:
+    """For each part the documents that hold a term, with their scores, and what those come from.
 
     Costs as much as there are postings of the terms, however many documents there are.
     """
-    living, total = sum(part.count for part in parts), sum(part.terms for part in parts)
-    mean = max(total / max(living, 1), 1e-9)
+    held = [[_living(part, term) for part in parts] for term in dict.fromkeys(terms)]
+    counted = Counted(
+        sum(part.count for part in parts),
+        sum(part.terms for part in parts),
+        tuple(sum(len(documents) for documents, _ in holders) for holders in held),
+    )
     found: list[list[Scored]] = [[] for _ in parts]
-    most = 0.0
-    for term, weight in Counter(terms).items():
-        holders = [_living(part, term) for part in parts]
-        with_term = sum(len(documents) for documents, _ in holders)
-        idf = weight * float(np.log1p((living - with_term + 0.5) / (with_term + 0.5)))
-        most += idf
+    for idf, holders in zip(counted.weights(terms), held, strict=True):
         for part, (documents, often), into in zip(parts, holders, found, strict=True):
             lengths = np.frombuffer(part.lexicon.lengths, np.int32)[documents] if len(documents) else documents
-            norms = K1 * (1 - B + B * lengths.astype(np.float32) / np.float32(mean))
-            into.append((documents, (idf * often / (often + norms)).astype(np.float32)))
-    return [_summed(each) for each in found], most
+            into.append((documents, _gained(idf, often, lengths, counted.mean)))
+    return [_summed(each) for each in found], counted
+
+
+def often(lexicon: Lexicon, terms: Sequence[str], documents: Numbers) -> Numbers:
+    """How often those documents [n], rising, hold each different term [t]: [n, t]."""
+    different = list(dict.fromkeys(terms))
+    found = np.zeros((len(documents), len(different)), np.int32)
+    for column, term in enumerate(different):
+        holders, counts = lexicon.holding(term)
+        here = np.isin(holders, documents)
+        found[np.searchsorted(documents, holders[here]), column] = counts[here]
+    return found
+
+
+def scores_of(counted: Counted, terms: Sequence[str], held: Numbers, lengths: Numbers) -> Vectors:
+    """The scores [n] of documents that hold the different terms so often [n, t] and are so long [n]."""
+    total = np.zeros(len(lengths), np.float32)
+    for column, idf in enumerate(counted.weights(terms)):
+        total += _gained(idf, held[:, column], lengths, counted.mean)
+    return total
+
+
+def _gained(idf: float, often: Numbers, lengths: Numbers, mean: float) -> Vectors:
+    norms = K1 * (1 - B + B * lengths.astype(np.float32) / np.float32(mean))
+    gained: Vectors = (idf * often / (often + norms)).astype(np.float32)
+    return gained
 
 
 def _living(part: Living, term: str) -> tuple[Numbers, Numbers]:

@@ -12,22 +12,18 @@ from typing import Self
 import numpy as np
 
 from configs.errors import BadRequest
-from retrieval import bm25, fusion
-from retrieval.bm25 import Scored
+from retrieval import bm25, ranking
 from retrieval.filters import Attributes, Columns, Value
 from retrieval.index import checks
 from retrieval.index.protocol import Ids, Place, Shape, Vectors
 from retrieval.part import Part
-from retrieval.query import Found, Hit, Query, check
+from retrieval.query import Found, Hit, Query, check, depth
 from retrieval.sharing import SharedLock
 
 __all__ = ["Collection", "Content", "Entry", "Hit", "Query"]
 
 DELTA_ROWS = 5_000
 """More rows than this and than a tenth of the rest ask for a compaction: they are all compared at each search."""
-DEPTH = 5
-"""How many times k each ranking brings to the fusion, and no fewer than LEAST_DEPTH."""
-LEAST_DEPTH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +117,7 @@ class Collection:
             for found in begun:
                 self._prepare(found)
             self._compare(begun)
-            return [self._answer(found) for found in begun]
+            return [ranking.answer(found, self._parts) for found in begun]
 
     def content(self) -> Content:
         """The whole content at one moment. Searches and changes go on meanwhile, but for a moment."""
@@ -211,10 +207,8 @@ class Collection:
         return scaled
 
     def _begun(self, query: Query) -> Found:
-        k, vector = check(query), None if query.vector is None else self._scaled(query.vector[None])[0]
-        legs = vector is not None and query.weights[0] > 0, bool(query.terms) and query.weights[1] > 0
-        wide = all(legs) or query.mmr_lambda is not None
-        return Found(query, vector, max(DEPTH * k, LEAST_DEPTH) if wide else k)
+        check(query)
+        return Found(query, None if query.vector is None else self._scaled(query.vector[None])[0], depth(query))
 
     def _prepare(self, found: Found) -> None:
         query = found.query
@@ -224,8 +218,9 @@ class Collection:
             mask = self._columns.mask(query.filter)
             found.allowed = [part.alive() & mask[part.file_numbers()] for part in self._parts]
         if query.terms:
-            scored, most = bm25.scores([part.living() for part in self._parts], query.terms)
-            found.lexical = [(documents, scores / np.float32(most or 1)) for documents, scores in scored]
+            scored, found.counted = bm25.scores([part.living() for part in self._parts], query.terms)
+            most = np.float32(sum(found.counted.weights(query.terms)) or 1)
+            found.lexical = [(documents, scores / most) for documents, scores in scored]
             if found.allowed is not None:
                 kept = [here[documents] for here, (documents, _) in zip(found.allowed, scored, strict=True)]
                 found.lexical = [
@@ -248,53 +243,6 @@ class Collection:
                 for number, part in enumerate(self._parts):
                     _note(found, number, *part.dense(found.vector, found.depth, found.allowed[number]))
 
-    def _answer(self, found: Found) -> list[Hit]:
-        query, rankings, weights = found.query, [], []
-        if found.vector is not None and query.weights[0] > 0:
-            rankings.append(sorted(found.dense, key=lambda place: -found.dense[place])[: found.depth])
-            weights.append(query.weights[0])
-        if found.lexical and query.weights[1] > 0:
-            rankings.append(_lexical(found.lexical, found.depth))
-            weights.append(query.weights[1])
-        fused = fusion.fuse(rankings, weights) if rankings else {}
-        hits = [(self._hit(place, score, found), place) for place, score in fused.items()]
-        hits = [pair for pair in hits if pair[0].score >= query.threshold]
-        if query.mmr_lambda is None or not hits:
-            return [hit for hit, _ in hits[: query.k]]
-        return self._diverse(hits, found.vector, query.k, query.mmr_lambda)
-
-    def _hit(self, place: tuple[int, int], fused: float, found: Found) -> Hit:
-        (number, chunk), vector = place, found.vector
-        part = self._parts[number]
-        dense = found.dense.get(place, 0.0)
-        if vector is not None and place not in found.dense:
-            dense = float((part.vectors_of(chunk) @ vector).max())
-        lexical = _score_of(found.lexical[number], chunk) if found.lexical else 0.0
-        return Hit(part.chunk_ids[chunk], min(fused, 1.0), min(max(dense, 0.0), 1.0), min(lexical, 1.0))
-
-    def _diverse(
-        self, hits: list[tuple[Hit, tuple[int, int]]], vector: Vectors | None, k: int, keep: float
-    ) -> list[Hit]:
-        """By the windows that answer best, or a chunk's first where there is no vector."""
-        windows = [self._parts[number].vectors_of(chunk) for _, (number, chunk) in hits]
-        chosen = [0 if vector is None else int((each @ vector).argmax()) for each in windows]
-        nearest = np.stack([each[place] for each, place in zip(windows, chosen, strict=True)])
-        return [hits[place][0] for place in fusion.diversify([hit.score for hit, _ in hits], nearest, k, keep)]
-
 
 def _note(found: Found, number: int, places: Ids, scores: Vectors) -> None:
     found.dense.update(zip(((number, place) for place in places.tolist()), scores.tolist(), strict=True))
-
-
-def _lexical(parts: Sequence[Scored], depth: int) -> list[tuple[int, int]]:
-    pairs = []
-    for number, (documents, scores) in enumerate(parts):
-        best = np.argpartition(-scores, depth)[:depth] if len(scores) > depth else np.arange(len(scores))
-        pairs += [(float(scores[place]), (number, int(documents[place]))) for place in best]
-    return [place for _, place in sorted(pairs, key=lambda pair: -pair[0])[:depth]]
-
-
-def _score_of(part: Scored, chunk: int) -> float:
-    documents, scores = part
-    place = int(np.searchsorted(documents, chunk))
-    return float(scores[place]) if place < len(documents) and documents[place] == chunk else 0.0

@@ -18,6 +18,7 @@ from retrieval.collection import Collection, Entry
 from retrieval.filters import Attributes
 from retrieval.index import checks
 from retrieval.index.protocol import Shape, Vectors
+from retrieval.shards import WHOLE, Shard
 from retrieval.terms import terms
 
 log = logging.getLogger(__name__)
@@ -75,8 +76,8 @@ class Feed(Protocol):
     async def removals(self, store_ids: Sequence[str]) -> dict[str, float]:
         """When something was last removed from each store, in Unix seconds, where that is remembered."""
 
-    async def changes(self, store_id: str, after: int, seen: int = 0) -> Changes | None:
-        """Some of what happened behind `after`, at least one change if there is one.
+    async def changes(self, store_id: str, after: int, seen: int = 0, shard: Shard = WHOLE) -> Changes | None:
+        """Some of what happened behind `after`, at least one change if there is one; of chunks, those of the shard.
 
         `seen` is the `head` that was told with the page before, `after` itself where there was none.
         None: the store is gone, or does not know the change `seen`, as that is long ago or the database was set back:

@@ -204,7 +204,7 @@ class Following:
             collection, anew = followed.collection, False
             seen = collection.seq
             while enough is None or collection.seq < enough:  # who had the turn before may have read it all
-                changes = await self._feed.changes(followed.store.store_id, collection.seq, seen)
+                changes = await self._feed.changes(followed.store.store_id, collection.seq, seen, self._shelf.shard)
                 if changes is None:
                     if anew or collection.seq == 0:
                         raise NotFound(NO_STORE, param="vector_store_id")

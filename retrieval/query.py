@@ -6,10 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from configs.errors import BadRequest
-from retrieval.bm25 import Scored
+from retrieval.bm25 import Counted, Numbers, Scored
 from retrieval.filters import Filter, Mask
 from retrieval.index import checks
 from retrieval.index.protocol import Vectors
+
+DEPTH = 5
+"""How many times k each ranking brings to the fusion, and no fewer than LEAST_DEPTH."""
+LEAST_DEPTH = 50
+
+Spot = tuple[int, int]
+"""The number of a part, and the place of a chunk in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +24,7 @@ class Query:
     """What is looked for: a vector [d], terms, or both; `weights` are those of the vector's and the terms' ranking.
 
     `threshold` leaves out what is less relevant (`Hit.score`); `mmr_lambda` from 0 to 1 asks for results that differ.
+    `candidates` asks for all that the rankings bring, neither fused nor cut: what `retrieval.merging` puts together.
     """
 
     vector: Vectors | None = None
@@ -26,6 +34,21 @@ class Query:
     weights: tuple[float, float] = (1.0, 1.0)
     threshold: float = 0.0
     mmr_lambda: float | None = None
+    candidates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What ranks a candidate among those of other shards.
+
+    `often` [t] and `length` are those of its terms, `counted` is what its shard counts (None: no terms were asked for),
+    `nearest` [d] the window that answers best (None: nothing was asked to differ).
+    """
+
+    often: Numbers
+    length: int
+    counted: Counted | None
+    nearest: Vectors | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +56,15 @@ class Hit:
     """A chunk that was found. Hits come in order of `fused`, which tells rank and not relevance.
 
     All are from 0 to 1. `dense` is the cosine of its best window, 0 where it is negative; `lexical` its share of the
-    BM25 score that a chunk could reach at most; `score` the better of both, whatever the other says.
+    BM25 score that a chunk could reach at most; `score` the better of both, whatever the other says. A candidate has
+    `dense` as it was found, no `fused`, and `evidence`.
     """
 
     chunk_id: int
     fused: float
     dense: float
     lexical: float
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     @property
     def score(self) -> float:
@@ -59,7 +84,24 @@ class Found:
     depth: int
     allowed: list[Mask] | None = None
     lexical: list[Scored] | None = None
-    dense: dict[tuple[int, int], float] = field(default_factory=dict)
+    counted: Counted | None = None
+    dense: dict[Spot, float] = field(default_factory=dict)
+
+
+def by_vector(query: Query) -> bool:
+    """Whether the vector ranks."""
+    return query.vector is not None and query.weights[0] > 0
+
+
+def by_words(query: Query) -> bool:
+    """Whether the terms rank."""
+    return bool(query.terms) and query.weights[1] > 0
+
+
+def depth(query: Query) -> int:
+    """How many each ranking brings: more than k where they are fused or thinned out."""
+    wide = (by_vector(query) and by_words(query)) or query.mmr_lambda is not None
+    return max(DEPTH * query.k, LEAST_DEPTH) if wide else query.k
 
 
 def check(query: Query) -> int:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from retrieval.bm25 import Counted
 from retrieval.filters import Comparison, Compound, Filter
-from retrieval.query import Hit, Query
+from retrieval.query import Evidence, Hit, Query
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
@@ -38,17 +39,44 @@ def unpack(packed: bytes) -> Question:
 
 def pack_hits(found: Sequence[Sequence[Hit]]) -> bytes:
     """The answer to each query."""
-    return orjson.dumps([[(hit.chunk_id, hit.fused, hit.dense, hit.lexical) for hit in hits] for hits in found])
+    return orjson.dumps([[_told(hit) for hit in hits] for hits in found], option=OPTIONS)
 
 
 def unpack_hits(packed: bytes) -> list[list[Hit]]:
     """What `pack_hits` packed."""
-    return [[Hit(*hit) for hit in hits] for hits in orjson.loads(packed)]
+    return [[_hit(*hit) for hit in hits] for hits in orjson.loads(packed)]
+
+
+def _told(hit: Hit) -> tuple[Any, ...]:
+    scores, evidence = (hit.chunk_id, hit.fused, hit.dense, hit.lexical), hit.evidence
+    if evidence is None:
+        return scores
+    counted = evidence.counted
+    counts = None if counted is None else (counted.living, counted.terms, counted.holders)
+    return *scores, (evidence.often, evidence.length, counts, evidence.nearest)
+
+
+def _hit(chunk_id: int, fused: float, dense: float, lexical: float, told: Sequence[Any] | None = None) -> Hit:
+    if told is None:
+        return Hit(chunk_id, fused, dense, lexical)
+    often, length, counts, nearest = told
+    counted = None if counts is None else Counted(counts[0], counts[1], tuple(counts[2]))
+    vector = None if nearest is None else np.array(nearest, np.float32)
+    return Hit(chunk_id, fused, dense, lexical, Evidence(np.array(often, np.int32), length, counted, vector))
 
 
 def _plain(query: Query) -> list[Any]:
     vector = None if query.vector is None else np.ascontiguousarray(query.vector, np.float32)
-    return [vector, query.terms, query.filter, query.k, query.weights, query.threshold, query.mmr_lambda]
+    return [
+        vector,
+        query.terms,
+        query.filter,
+        query.k,
+        query.weights,
+        query.threshold,
+        query.mmr_lambda,
+        query.candidates,
+    ]
 
 
 def _query(
@@ -59,6 +87,7 @@ def _query(
     weights: list[float],
     threshold: float,
     mmr_lambda: float | None,
+    candidates: bool,
 ) -> Query:
     return Query(
         vector=None if vector is None else np.array(vector, np.float32),
@@ -68,6 +97,7 @@ def _query(
         weights=(weights[0], weights[1]),
         threshold=threshold,
         mmr_lambda=mmr_lambda,
+        candidates=candidates,
     )
 
 

@@ -4,8 +4,10 @@ Every file is a row of pieces (`retrieval.archive`), each with its length in fro
 owner and bound to the store: nothing reaches FAISS that this installation did not write. Only time is lost with one.
 """
 
+import contextlib
 import logging
 import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from retrieval import archive
 from retrieval.collection import Collection
 from retrieval.feed import StoreKey
 from retrieval.index.protocol import Place
+from retrieval.shards import WHOLE, Shard
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +28,26 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 MOST_BYTES = 2 * archive.PIECE_BYTES
 """No piece is longer, so a damaged length asks for no memory."""
 SUFFIX = ".snapshot"
+FOLDER = re.compile(r"\d+-of-(\d+)\Z")
+"""Of a shard, in the folder of all (`Shard.name`)."""
 OLD_S = 3600.0
 
 
 class Shelf:
-    """The folder. One process writes to it."""
+    """The folder, or a shard's own below it. What was left by another number of shards is removed."""
 
-    def __init__(self, folder: Path, place: Place = "cpu", budget_bytes: int | None = None) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: Path, place: Place = "cpu", budget_bytes: int | None = None, shard: Shard = WHOLE
+    ) -> None:
+        self.shard = shard
+        self._folder = folder / shard.name
         self._place = place
         self._budget_bytes = budget_bytes
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for draft in folder.glob(f".*{SUFFIX}.*"):  # of a process that was killed; another replica may be writing one
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove_others(folder, shard)
+        for draft in self._folder.glob(
+            f".*{SUFFIX}.*"
+        ):  # of a process that was killed; another replica may be writing one
             if draft.stat().st_mtime < time.time() - OLD_S:
                 draft.unlink(missing_ok=True)
 
@@ -48,7 +59,7 @@ class Shelf:
         """
         path = self._path(store.store_id)
         with files.disk_faults(path):
-            files.replace(path, _framed(archive.dump(collection.content(), _Bound(store).seal)))
+            files.replace(path, _framed(archive.dump(collection.content(), self._bound(store).seal)))
 
     def load(self, store: StoreKey) -> Collection | None:
         """The collection of a store as it was saved; None where there is none that can be trusted."""
@@ -56,15 +67,16 @@ class Shelf:
         if not path.exists():
             return None
         try:
-            return Collection.of(archive.load(_pieces(path), _Bound(store).unseal), self._budget_bytes, self._place)
+            return Collection.of(
+                archive.load(_pieces(path), self._bound(store).unseal), self._budget_bytes, self._place
+            )
         except (archive.Refused, OSError) as error:
             log.warning("the snapshot of %s is not used, the store is read anew: %s", store.store_id, error)
             return None
 
     def stores(self) -> list[str]:
         """Stores that have a file here."""
-        names = (path.name.removesuffix(SUFFIX) for path in self._folder.glob(f"*{SUFFIX}"))
-        return sorted(name for name in names if NAME.match(name))
+        return sorted(_stores(self._folder))
 
     def forget(self, store_id: str, before: float) -> bool:
         """Remove a snapshot that was made before that, in Unix seconds; whether there was one."""
@@ -78,6 +90,9 @@ class Shelf:
         """Remove the snapshot of a store, if there is one."""
         self._path(store_id).unlink(missing_ok=True)
 
+    def _bound(self, store: StoreKey) -> "_Bound":
+        return _Bound(store, self.shard)
+
     def _path(self, store_id: str) -> Path:
         if not NAME.match(store_id):
             raise NotFound("There is no such vector store.", param="vector_store_id")
@@ -85,10 +100,11 @@ class Shelf:
 
 
 class _Bound:
-    """The seal of one store's pieces."""
+    """The seal of one store's pieces, as one shard holds them."""
 
-    def __init__(self, store: StoreKey) -> None:
+    def __init__(self, store: StoreKey, shard: Shard) -> None:
         self._store = store
+        self._shard = shard
 
     def seal(self, piece: bytes, place: bytes) -> bytes:
         return seal(self._store.key, piece, self._aad(place))
@@ -100,7 +116,25 @@ class _Bound:
             raise ValueError(error.message) from error
 
     def _aad(self, place: bytes) -> bytes:
-        return fields("manta snapshot", self._store.organization_id, self._store.store_id) + place
+        own = [self._shard.name] if self._shard.name else []
+        return fields("manta snapshot", self._store.organization_id, self._store.store_id, *own) + place
+
+
+def _stores(folder: Path) -> list[str]:
+    names = (path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
+    return [name for name in names if NAME.match(name)]
+
+
+def _remove_others(folder: Path, shard: Shard) -> None:
+    """Snapshots that hold chunks of a shard that there is no more; another replica may be removing them too."""
+    if shard.count > 1:
+        for name in _stores(folder):
+            (folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
+    for other in list(folder.iterdir()):
+        match = FOLDER.match(other.name)
+        if match is not None and int(match[1]) != shard.count:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(other)
 
 
 def _framed(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -18,10 +18,10 @@ from configs.knowledge_specs import KnowledgeSpec
 from configs.privacy_specs import ControllerSpec, PrivacySpec, RetentionSpec
 from configs.provider_specs import ProviderSpec
 from configs.refused import REFUSED, REFUSED_VALUES
+from configs.search_specs import ActorOptions, SearchSpec
 from configs.settings import SECRETS, Settings
 from configs.shape import bare
 from configs.specs import (
-    ActorOptions,
     Autoscaling,
     Configuration,
     EmbeddingEngine,
@@ -31,7 +31,6 @@ from configs.specs import (
     ModelParams,
     ModelSpec,
     RerankEngine,
-    SearchSpec,
 )
 
 BEGIN = "<!-- begin: written by scripts/schema.py from the descriptions in configs/specs.py -->"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from retrieval.feed import Changes, StoreKey
+from retrieval.shards import WHOLE, Shard
 from serving.calls import call
 from serving.names import CONTROL_APP, CONTROL_DEPLOYMENT
 
@@ -28,9 +29,9 @@ class ControlFeed:
         found: dict[str, float] = await self._ask("removals", list(store_ids))
         return found
 
-    async def changes(self, store_id: str, after: int, seen: int = 0) -> Changes | None:
+    async def changes(self, store_id: str, after: int, seen: int = 0, shard: Shard = WHOLE) -> Changes | None:
         """See `Feed`."""
-        found: Changes | None = await self._ask("changes", store_id, after, seen)
+        found: Changes | None = await self._ask("changes", store_id, after, seen, shard)
         return found
 
     async def _ask(self, method: str, *arguments: Any) -> Any:  # noqa: ANN401  what the method returns

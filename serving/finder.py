@@ -22,14 +22,14 @@ TIMEOUT_S = 30.0
 PAUSE_S = 0.2
 AWAY = "Search did not answer in time."
 PATH = "/find"
-SEARCH = Target(SEARCH_APP, SEARCH_DEPLOYMENT, "search", "`manta status`")
 
 
 class SearchFinder:
-    """See `retrieval.finding.Finder`. Made on the loop that uses it."""
+    """One shard, or all of search; see `retrieval.finding.Finder`. Made on the loop that uses it."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, app: str = SEARCH_APP) -> None:
         self._cluster = cluster
+        self._target = Target(app, SEARCH_DEPLOYMENT, "search", "`manta status`")
         self._leases: Leases | None = None
 
     async def find(self, store_id: str, min_seq: int, queries: Sequence[Query]) -> list[list[Hit]]:
@@ -51,7 +51,7 @@ class SearchFinder:
 
     async def _ask(self, body: bytes, deadline: float) -> bytes:
         if self._leases is None:  # Serve must run by then
-            self._leases = Leases(SEARCH, Links(self._cluster), Status())
+            self._leases = Leases(self._target, Links(self._cluster), Status())
         lease = await self._leases.take(deadline)
         answer = _Answer()
         exchange = Exchange(answer)

@@ -9,6 +9,11 @@ SEARCH_APP = "search"
 SEARCH_DEPLOYMENT = "search"
 
 
+def search_apps(shards: int) -> list[str]:
+    """The applications of search: one for each shard, in their order."""
+    return [SEARCH_APP] if shards == 1 else [f"{SEARCH_APP}-{number}" for number in range(shards)]
+
+
 def app_name(model_name: str) -> str:
     """The application's name: readable, unique, and made of what Serve and file names allow."""
     readable = re.sub(r"[^A-Za-z0-9.-]+", "-", model_name)

@@ -19,12 +19,13 @@ from models.wire import Call, Usage
 from retrieval.following import Following
 from retrieval.index.segments import choose_place, gpus, limit_threads
 from retrieval.questions import pack_hits, unpack
+from retrieval.shards import Shard
 from retrieval.shelf import Shelf
 from serving import closed_door
 from serving.feed import ControlFeed
 from serving.link.server import StreamReply
 from serving.linked import Linked
-from serving.names import SEARCH_DEPLOYMENT
+from serving.names import SEARCH_DEPLOYMENT, search_apps
 
 SEARCH_THREADS = 4
 CHANGE_THREADS = 2
@@ -36,7 +37,7 @@ HEALTH_PERIOD_S = 2.0
 class Search(Linked):
     """The Serve deployment; errors are those of `configs.errors`."""
 
-    async def __init__(self) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(self, shard: int = 0) -> None:  # type: ignore[misc]  # Serve awaits it
         closed_door.shut()
         cluster = Cluster.from_environment()
         telemetry.begin(cluster.configuration.general_settings.log_level)
@@ -45,7 +46,7 @@ class Search(Linked):
         self._changing = ThreadPoolExecutor(CHANGE_THREADS, "change", limit_threads, (1,))
         spec = cluster.configuration.search
         place = choose_place(spec.device, gpus())
-        shelf = Shelf(Layout(cluster.data_dir).search, place, spec.store_bytes)
+        shelf = Shelf(Layout(cluster.data_dir).search, place, spec.store_bytes, Shard(shard, spec.shards))
         self._following = Following(
             ControlFeed(), shelf, self._searching, self._changing, place, threads, spec.store_bytes
         )
@@ -83,8 +84,16 @@ class Search(Linked):
         self._changing.shutdown()
 
 
-def search_app(cluster: Cluster) -> serve.Application:
-    """What `serve.run(..., name=SEARCH_APP, route_prefix=None)` is given."""
+def search_targets(cluster: Cluster) -> list[serve.RunTarget]:
+    """All shards, for `serve.run_many`."""
+    names = search_apps(cluster.configuration.search.shards)
+    return [
+        serve.RunTarget(search_app(cluster, number), name=name, route_prefix=None) for number, name in enumerate(names)
+    ]
+
+
+def search_app(cluster: Cluster, shard: int = 0) -> serve.Application:
+    """One shard: what `serve.run(..., name=..., route_prefix=None)` is given with its name of `search_apps`."""
     spec = cluster.configuration.search
     deployment = serve.deployment(Search, name=SEARCH_DEPLOYMENT).options(
         num_replicas=spec.num_replicas,
@@ -93,4 +102,4 @@ def search_app(cluster: Cluster) -> serve.Application:
         health_check_period_s=HEALTH_PERIOD_S,
         graceful_shutdown_timeout_s=DRAIN_TIMEOUT_S,
     )
-    return deployment.bind()
+    return deployment.bind(shard)

@@ -117,7 +117,8 @@ def _all(layout: Layout, launcher_pid: int | None) -> Iterator[psutil.Process]:
 
 def _rank(name: str) -> int:
     order = ("launcher", "postgres", "valkey", "ray", "controller", "control", "ingress", "search")
-    return order.index(name) if name in order else len(order)
+    part = "search" if name.startswith("search-") else name
+    return order.index(part) if part in order else len(order)
 
 
 def _process(pid: int) -> psutil.Process | None:

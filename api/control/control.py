@@ -27,10 +27,11 @@ from configs.cluster import Cluster
 from configs.errors import Unavailable
 from configs.specs import ModelSpec
 from retrieval.feed import Changes, StoreKey
+from retrieval.shards import WHOLE, Shard
 from serving import closed_door
-from serving.finder import SearchFinder
 from serving.names import CONTROL_DEPLOYMENT
 from serving.reconciler import Reconciler
+from serving.sharded import finder_of
 from serving.status import ModelState, Status
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Control:
         self._feed = StoreFeed.of(cluster)
         self._leadership = Leadership(url)
         self._ingesting = Ingesting.of(cluster, self._leadership.held)
-        self._reembedding = Reembedding.of(cluster, SearchFinder(cluster), self._leadership.held)
+        self._reembedding = Reembedding.of(cluster, finder_of(cluster), self._leadership.held)
         self._reconciler = Reconciler()
         self._status = Status()
         self._anchoring = Anchoring.of(cluster)
@@ -87,9 +88,9 @@ class Control:
         """See `retrieval.feed.Feed`."""
         return await self._feed.removals(store_ids)
 
-    async def changes(self, store_id: str, after: int, seen: int = 0) -> Changes | None:
+    async def changes(self, store_id: str, after: int, seen: int = 0, shard: Shard = WHOLE) -> Changes | None:
         """See `retrieval.feed.Feed`."""
-        return await self._feed.changes(store_id, after, seen)
+        return await self._feed.changes(store_id, after, seen, shard)
 
     async def check_health(self) -> None:
         """Serve asks; a loop that ended is a reason to start anew."""

@@ -9,6 +9,7 @@ from configs.cluster import Cluster
 from configs.connections import FEED_POOL_SIZE
 from configs.errors import NotFound
 from retrieval.feed import Changes, StoreKey
+from retrieval.shards import WHOLE, Shard
 
 PAGE_CHUNKS = 1000
 NO_STORE = "There is no such vector store."
@@ -49,10 +50,10 @@ class StoreFeed:
         async with self._database.unit() as unit:
             return await queries.removals(unit, store_ids)
 
-    async def changes(self, store_id: str, after: int, seen: int = 0) -> Changes | None:
+    async def changes(self, store_id: str, after: int, seen: int = 0, shard: Shard = WHOLE) -> Changes | None:
         """See `Feed`."""
         async with self._database.snapshot() as unit:
-            return await queries.changes(unit, store_id, after, seen or after, self._page_chunks)
+            return await queries.changes(unit, store_id, after, seen or after, self._page_chunks, shard)
 
     async def close(self) -> None:
         """Close its connections."""

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.tables import Chunk, VectorStore, VectorStoreChange, VectorStoreFile
 from retrieval.feed import Changes, SealedChunk
+from retrieval.shards import WHOLE, Shard
 
 REMOVE = text("SELECT remove_chunks(:store_id, :file_id)")
 
@@ -68,16 +69,20 @@ async def removals(session: AsyncSession, store_ids: Sequence[str]) -> dict[str,
     return {store_id: at.timestamp() for store_id, at in [*gone, *moved]}
 
 
-async def changes(session: AsyncSession, store_id: str, after: int, seen: int, limit: int) -> Changes | None:
+async def changes(
+    session: AsyncSession, store_id: str, after: int, seen: int, limit: int, shard: Shard = WHOLE
+) -> Changes | None:
     """What happened behind `after`, at least one change and about `limit` chunks; None where one must begin at 0.
 
     A store that was set back with its database, and went on, does not know the change `seen` that is told here.
-    The unit of work reads a snapshot: a change in the middle would be seen by half.
+    Of chunks, those of the shard. The unit of work reads a snapshot: a change in the middle would be seen by half.
     """
     head = await session.scalar(select(VectorStore.seq).where(VectorStore.id == store_id))
     if head is None or (after and seen != head and not await _known(session, store_id, seen)):
         return None
-    behind = (Chunk.vector_store_id == store_id, Chunk.seq > after)
+    behind = [Chunk.vector_store_id == store_id, Chunk.seq > after]
+    if shard != WHOLE:
+        behind.append(Chunk.id % shard.count == shard.number)
     far = select(Chunk.seq).where(*behind).order_by(Chunk.seq).offset(limit - 1).limit(1)
     upto = await session.scalar(far) or head
     found = await session.execute(
@@ -90,7 +95,7 @@ async def changes(session: AsyncSession, store_id: str, after: int, seen: int, l
         upto,
         head,
         chunks,
-        await _removed(session, store_id, after, upto) if after else [],
+        await _removed(session, store_id, after, upto, shard) if after else [],
         await _described(session, store_id, after, upto, {chunk.file_id for chunk in chunks}),
     )
 
@@ -116,11 +121,12 @@ async def _known(session: AsyncSession, store_id: str, seq: int) -> bool:
     return await session.get(VectorStoreChange, (store_id, seq)) is not None
 
 
-async def _removed(session: AsyncSession, store_id: str, after: int, upto: int) -> list[int]:
+async def _removed(session: AsyncSession, store_id: str, after: int, upto: int, shard: Shard) -> list[int]:
     query = select(VectorStoreChange.chunk_ids).where(
         VectorStoreChange.vector_store_id == store_id, VectorStoreChange.seq > after, VectorStoreChange.seq <= upto
     )
-    return [chunk_id for chunk_ids in await session.scalars(query) for chunk_id in chunk_ids]
+    gone = (chunk_id for chunk_ids in await session.scalars(query) for chunk_id in chunk_ids)
+    return [chunk_id for chunk_id in gone if shard.holds(chunk_id)]
 
 
 async def _described(

@@ -20,9 +20,9 @@ from api.control.control import control_app
 from api.ingress import APP as INGRESS_APP
 from api.ingress import ingress_app
 from configs.cluster import Cluster
-from serving.names import CONTROL_APP, SEARCH_APP
+from serving.names import CONTROL_APP
 from serving.reconciler import Reconciler
-from serving.search import search_app
+from serving.search import search_targets
 
 LOOPBACK = "127.0.0.1"
 NAMESPACE = "manta"
@@ -81,7 +81,7 @@ def deploy(cluster: Cluster) -> None:
         serve.RunTarget(control_app(), name=CONTROL_APP, route_prefix=None),
     ]
     if cluster.configuration.search.enabled:
-        targets.append(serve.RunTarget(search_app(cluster), name=SEARCH_APP, route_prefix=None))
+        targets += search_targets(cluster)
     serve.run_many(targets, wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
 
 

@@ -25,11 +25,12 @@ class Told:
     def __init__(self) -> None:
         self.states: dict[str, Any] | None = {}
         self.stats: dict[str, Any] | None = {}
+        self.away = ""
 
     async def __call__(self, app: str, deployment: str, method: str, *, timeout_s: float) -> bytes:
         answers = {("control", "states"): self.states, ("search", "stats"): self.stats}
-        answer = answers[app, method]
-        if answer is None:
+        answer = answers[app.partition("-")[0], method]
+        if answer is None or app == self.away:
             raise Unavailable(f"{deployment} did not answer.")
         return orjson.dumps(answer)
 
@@ -53,7 +54,7 @@ def valkey(held: Layout) -> Iterator[EmbeddedValkey]:
 
 @pytest.fixture
 async def readiness(database: Database, valkey: EmbeddedValkey, told: Told) -> AsyncIterator[Readiness]:
-    made = Readiness(database, valkey.url, search=True)
+    made = Readiness(database, valkey.url, search=["search"])
     yield made
     await made._valkey.aclose()
 
@@ -70,10 +71,18 @@ async def test_search_may_be_away_or_off(readiness: Readiness, told: Told, datab
     told.stats = None
     ready, parts = await readiness.report()
     assert (ready, parts["search"]) == (True, "unreachable")
-    without = Readiness(database, "redis://127.0.0.1:1", search=False)
+    without = Readiness(database, "redis://127.0.0.1:1", search=())
     ready, parts = await without.report()
     assert (ready, parts["search"], parts["valkey"]) == (True, "off", "unreachable")
     await without._valkey.aclose()
+
+
+async def test_search_is_ready_when_every_shard_is(database: Database, told: Told) -> None:
+    made = Readiness(database, "redis://127.0.0.1:1", search=["search-0", "search-1"])
+    assert (await made.report())[1]["search"] == "ready"
+    told.away = "search-1"
+    assert (await made.report())[1]["search"] == "unreachable"
+    await made._valkey.aclose()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +133,7 @@ async def test_valkey_may_be_away_and_the_database_may_not(
 async def test_backups_that_are_hindered_are_told_and_no_file_is_named(
     database: Database, told: Told, tmp_path: Path
 ) -> None:
-    made = Readiness(database, "redis://127.0.0.1:1", search=False, backups_of=tmp_path)
+    made = Readiness(database, "redis://127.0.0.1:1", search=(), backups_of=tmp_path)
     standing = Standing(tmp_path)
     assert (await made.report())[1]["backups"] == "ready"
     standing.hindered("backup", "/a/path is full")

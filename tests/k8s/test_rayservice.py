@@ -20,7 +20,7 @@ from configs.cluster import VARIABLE, Cluster
 from configs.datadir import Layout
 from configs.specs import Configuration, IngressSpec
 from k8s import applications
-from serving.names import CONTROL_APP
+from serving.names import CONTROL_APP, SEARCH_APP
 from tests.architecture.tracked import ROOT, text_of
 
 MANIFEST: dict[str, Any] = yaml.safe_load(text_of("k8s/rayservice.yaml"))
@@ -63,7 +63,11 @@ def test_serve_takes_its_configuration_and_finds_the_applications() -> None:
     config = ServeDeploySchema.model_validate(yaml.safe_load(MANIFEST["spec"]["serveConfigV2"]))
     assert config.proxy_location == "Disabled"
     named = {app.name: app.import_path for app in config.applications}
-    assert named == {CONTROL_APP: "k8s.applications:control", INGRESS_APP: "k8s.applications:ingress"}
+    assert named == {
+        CONTROL_APP: "k8s.applications:control",
+        INGRESS_APP: "k8s.applications:ingress",
+        SEARCH_APP: "k8s.applications:search",
+    }
     for path in named.values():
         builder = getattr(applications, path.partition(":")[2])
         assert len(inspect.signature(builder).parameters) == 1  # what Serve asks of a builder
@@ -81,6 +85,8 @@ def test_the_applications_are_built_from_the_cluster_file(layout: Layout, monkey
     monkeypatch.setenv(VARIABLE, str(layout.cluster))
     assert isinstance(applications.ingress({}), Application)
     assert isinstance(applications.control({}), Application)
+    assert isinstance(applications.search({}), Application)
+    assert isinstance(applications.search({"shard": "1"}), Application)
 
 
 def test_versions_names_and_times_fit() -> None:

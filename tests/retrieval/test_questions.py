@@ -23,12 +23,12 @@ filters = st.recursive(
 vectors = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9)
 shares = st.floats(0, 1)
 queries = st.builds(
-    lambda vector, terms, told, k, weights, threshold, mmr: Query(
+    lambda vector, terms, told, k, weights, threshold, mmr, candidates: Query(
         None if vector is None else np.array(vector, np.float32),
-        terms, None if told is None else parse(told), k, weights, threshold, mmr,
+        terms, None if told is None else parse(told), k, weights, threshold, mmr, candidates,
     ),
     st.none() | vectors, st.lists(texts), st.none() | filters, st.integers(1, 50),
-    st.tuples(shares, shares), shares, st.none() | shares,
+    st.tuples(shares, shares), shares, st.none() | shares, st.booleans(),
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def test_a_question_arrives_as_it_was_asked(asked: list[Query], seq: int) -> Non
             got.k,
             got.weights,
         )
-        assert (sent.threshold, sent.mmr_lambda) == (got.threshold, got.mmr_lambda)
+        assert (sent.threshold, sent.mmr_lambda, sent.candidates) == (got.threshold, got.mmr_lambda, got.candidates)
 
 
 def test_a_vector_that_is_none_arrives_as_that() -> None:

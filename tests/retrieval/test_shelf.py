@@ -11,6 +11,7 @@ from configs.errors import ConfigurationError, NotFound
 from retrieval.collection import Collection, Entry, Query
 from retrieval.feed import StoreKey
 from retrieval.index.protocol import Shape
+from retrieval.shards import WHOLE, Shard
 from retrieval.shelf import Shelf
 
 D = 12
@@ -106,3 +107,26 @@ def test_a_disk_that_refuses_is_said(tmp_path: Path) -> None:
     (tmp_path / "search").rmdir()
     with pytest.raises(ConfigurationError, match="cannot use"):
         shelf.save(STORE, filled(10))
+
+
+def test_a_shard_takes_no_snapshot_of_another(tmp_path: Path) -> None:
+    first, second = (Shelf(tmp_path, shard=Shard(number, 2)) for number in range(2))
+    first.save(STORE, filled(20))
+    assert first.stores() == ["vs_a"]
+    assert second.stores() == []
+    (tmp_path / "0-of-2" / "vs_a.snapshot").rename(tmp_path / "1-of-2" / "vs_a.snapshot")
+    assert second.load(STORE) is None
+    (tmp_path / "1-of-2" / "vs_a.snapshot").rename(tmp_path / "0-of-2" / "vs_a.snapshot")
+    assert first.load(STORE) is not None
+
+
+@pytest.mark.parametrize("before", [WHOLE, Shard(1, 2), Shard(3, 4)])
+@pytest.mark.parametrize("after", [WHOLE, Shard(0, 2), Shard(0, 4)])
+def test_snapshots_of_another_number_of_shards_are_removed(tmp_path: Path, before: Shard, after: Shard) -> None:
+    (tmp_path / "a copy.old.snapshot").write_bytes(b"")
+    Shelf(tmp_path, shard=before).save(STORE, filled(20))
+    kept = Shelf(tmp_path, shard=after)
+    left = [path for path in tmp_path.rglob("vs_a*") if path.is_file()]
+    assert bool(left) == (before.count == after.count)
+    assert (kept.load(STORE) is not None) == (before == after)
+    assert (tmp_path / "a copy.old.snapshot").exists()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import forms
-from serving.names import APP_PREFIX, app_name
+from serving.names import APP_PREFIX, app_name, search_apps
 
 MODEL = st.from_regex(re.compile(forms.MODEL_NAME), fullmatch=True)
 
@@ -18,6 +18,11 @@ def test_names_that_read_alike_stay_apart() -> None:
     assert len({app_name(name) for name in names if re.search(forms.MODEL_NAME, name)}) > 2
     assert len({app_name(name) for name in names}) == len(names)
     assert all(app_name(name).startswith("model-org-model") for name in names)
+
+
+def test_a_shard_has_an_application_of_its_own() -> None:
+    assert search_apps(1) == ["search"]
+    assert search_apps(3) == ["search-0", "search-1", "search-2"]
 
 
 @given(MODEL)

@@ -16,6 +16,7 @@ from retrieval import following
 from retrieval.collection import Query
 from retrieval.feed import Changes
 from retrieval.filters import parse
+from retrieval.shards import Shard
 from tests.fixtures.database import query
 from tests.fixtures.shelves import Replica, Shelf, about, near, remove, row_of, until, vector
 
@@ -205,9 +206,9 @@ async def test_who_waits_while_another_reads_asks_no_more(
     before, asked, read = await head(store), [], feed.changes
     seq = await store.chunks(await store.file(), ["new"], [vector(50)])
 
-    async def counted(store_id: str, after: int, seen: int) -> Changes | None:
+    async def counted(store_id: str, after: int, seen: int, shard: Shard) -> Changes | None:
         asked.append(after)
-        return await read(store_id, after, seen)
+        return await read(store_id, after, seen, shard)
 
     monkeypatch.setattr(feed, "changes", counted)
     found = await asyncio.gather(*(replica.found(store.id, about("new"), seq) for _ in range(20)))
