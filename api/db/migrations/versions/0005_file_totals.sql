@@ -14,8 +14,9 @@ ALTER TABLE file_totals ENABLE ROW LEVEL SECURITY;
 ALTER TABLE file_totals FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON file_totals FOR SELECT TO manta_app
     USING (organization_id = manta_org() AND owner_id = coalesce(manta_user(), ''));
+CREATE POLICY jobs ON file_totals FOR SELECT TO manta_jobs USING (true); -- backups read every row
 CREATE POLICY lookup ON file_totals TO manta_lookup USING (true) WITH CHECK (true);
-GRANT SELECT ON file_totals TO manta_app;
+GRANT SELECT ON file_totals TO manta_app, manta_jobs;
 GRANT SELECT, INSERT, UPDATE, DELETE ON file_totals TO manta_lookup;
 
 CREATE FUNCTION on_files_added() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
