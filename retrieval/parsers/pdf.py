@@ -12,7 +12,7 @@ from retrieval.format import Format, Source
 SUFFIX = ".pdf"
 HEAD_BYTES = 1024
 MAGIC = b"%PDF-"
-HYPHEN = "\ufffe"
+HYPHEN = re.compile("[\x02\ufffe]\\s*")
 """What PDFium gives for a hyphen at the end of a line, where the word goes on in the next."""
 PARAGRAPHS = re.compile(r"\n[ \t]*\n\s*")
 PASSWORD = "password"  # noqa: S105  PDFium's word
@@ -76,7 +76,7 @@ def _text(pdf: pypdfium2.PdfDocument, number: int) -> str:
         return ""
     text = page.get_textpage()
     try:
-        return re.sub(f"{HYPHEN}\\s*", "", text.get_text_bounded())
+        return HYPHEN.sub("", text.get_text_bounded())
     finally:
         text.close()
         page.close()
