@@ -23,7 +23,8 @@ TOUCH = text(
 SEARCHED = text(
     "SELECT s.id AS store_id, s.organization_id, s.data_key_id, s.last_active_at, s.expires_after_days,"
     " coalesce(i.id, s.id) AS id, coalesce(i.seq, s.seq) AS seq, coalesce(i.dimensions, s.dimensions) AS dimensions,"
-    " coalesce(i.embedding_model, s.embedding_model) AS embedding_model"
+    " coalesce(i.embedding_model, s.embedding_model) AS embedding_model,"
+    " CASE WHEN i.id IS NULL THEN s.probe ELSE i.probe END AS probe"
     " FROM vector_stores s LEFT JOIN vector_stores i ON i.id = s.index_id"
     " WHERE s.id = ANY(:store_ids) AND s.index_of IS NULL"
 )
@@ -42,6 +43,7 @@ class Searched:
     seq: int
     dimensions: int
     embedding_model: str
+    probe: bytes | None
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from api.db.tables import VectorStore
+from api.db.vector_stores import Searched
 from api.directory import Entry
 from configs.errors import Unavailable
 from models.embedding.probe import is_same
@@ -28,7 +28,7 @@ class Probes:
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
 
-    async def check(self, stores: Sequence[VectorStore], entries: Mapping[str, Entry], ask: Ask) -> None:
+    async def check(self, stores: Sequence[Searched], entries: Mapping[str, Entry], ask: Ask) -> None:
         """Let only those models, here by name, search these stores that embedded them; `ask` has one make its probe.
 
         Raises:
