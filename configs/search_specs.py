@@ -28,5 +28,11 @@ class SearchSpec(Spec):
         ge=1,
         description="most that exact vectors of one store take; a larger one is quantized. Unset: no limit",
     )
+    memory_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="about the most that all stores in one process take together; those asked least recently leave."
+        " Unset: no limit; half of what the process may use is sensible",
+    )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="where the index lives; `auto` takes a free GPU")
     ray_actor_options: ActorOptions = Field(ActorOptions(), description="what the replica takes")

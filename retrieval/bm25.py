@@ -21,6 +21,9 @@ from retrieval.index.protocol import Vectors
 K1 = 1.2
 B = 0.75
 
+TERM_BYTES = 400
+"""What a term takes as Python keeps it: its text, two arrays, and a place in a dict."""
+
 Numbers = npt.NDArray[np.int32]
 Posting = tuple["array[int]", "array[int]"]
 
@@ -31,6 +34,8 @@ class Lexicon:
     def __init__(self) -> None:
         self.lengths = array("i")
         self.postings: dict[str, Posting] = {}
+        self._held = 0
+        """Postings of all terms."""
 
     def add(self, terms: Iterable[str]) -> int:
         """Enter one document; its number."""
@@ -39,8 +44,14 @@ class Lexicon:
             documents, often = self.postings.setdefault(term, (array("i"), array("i")))
             documents.append(number)
             often.append(count)
+        self._held += len(counts)
         self.lengths.append(counts.total())
         return number
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes in memory, about."""
+        return 4 * len(self.lengths) + TERM_BYTES * len(self.postings) + 8 * self._held
 
     def holding(self, term: str) -> tuple[Numbers, Numbers]:
         """Numbers of the documents with this term, each once, and how often they hold it; copies."""
@@ -64,6 +75,7 @@ class Lexicon:
         lexicon, terms, start = cls(), state["terms"].decode("utf-8", "surrogatepass").split("\n"), 0
         lexicon.lengths = array("i", state["lengths"])
         counts = array("i", state["counts"])
+        lexicon._held = sum(counts)
         for term, count in zip(terms if counts else [], counts, strict=True):
             end = start + 4 * count
             lexicon.postings[term] = array("i", state["documents"][start:end]), array("i", state["often"][start:end])
@@ -88,6 +100,7 @@ class Lexicon:
         documents = np.concatenate([places[holders] for (holders, _), places in found])
         often = np.concatenate([counts for (_, counts), _ in found])[documents >= 0]
         documents = documents[documents >= 0]
+        self._held += len(documents)
         if len(documents):
             self.postings[term] = array("i", documents.tobytes()), array("i", often.tobytes())
 

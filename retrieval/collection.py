@@ -25,6 +25,9 @@ __all__ = ["Collection", "Content", "Entry", "Hit", "Query"]
 DELTA_ROWS = 5_000
 """More rows than this and than a tenth of the rest ask for a compaction: they are all compared at each search."""
 
+FILE_BYTES = 200
+"""What a file's id and number take as Python keeps them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -149,6 +152,13 @@ class Collection:
             collection._columns.set(collection._file(file_id), attributes)
         collection.seq = content.seq
         return collection
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes in memory, about."""
+        with self._reading.shared():
+            parts = sum(part.memory_bytes for part in self._parts)
+            return parts + FILE_BYTES * len(self._files) + self._columns.memory_bytes
 
     @property
     def holds_dead(self) -> bool:

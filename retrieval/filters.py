@@ -105,6 +105,10 @@ def _wrong(what: str) -> BadRequest:
     return BadRequest(f"The filter {what}.", param="filters")
 
 
+VALUE_BYTES = 150
+"""What a value takes in a column and the row's list of keys, as Python keeps them."""
+
+
 class _Column:
     """One attribute, of the rows that have it: numbers apart, texts and booleans by a code."""
 
@@ -205,6 +209,11 @@ class Columns:
             self._columns.setdefault(key, _Column()).set(row, value)
         if attributes:
             self._keys[row] = tuple(attributes)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What they take in memory, about."""
+        return VALUE_BYTES * sum(len(column) for column in self._columns.values())
 
     def attributes(self) -> list[dict[str, Value]]:
         """Those of each row."""

@@ -11,13 +11,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from configs.errors import ConfigurationError, MantaError, NotFound, Unavailable
 from retrieval import feed as sealed
 from retrieval.collection import Collection, Hit, Query
 from retrieval.feed import Feed, StoreKey
+from retrieval.followed import Followed, Memory
 from retrieval.gathering import Gathering
 from retrieval.index.protocol import Place, Shape
 from retrieval.shelf import Shelf
@@ -35,31 +35,10 @@ SWEEP_S = 60.0
 HEARD_S = 2.0
 """A store that the feed was silent about for longer is asked about where a question knows less than it."""
 IDLE_S = 3600.0
-SAVE_AFTER = 2_000
-"""Chunks that came or went since the last snapshot, and a tenth of the store: then there is a new one."""
-
 MELTED_TO_SAVE = 100_000
 """Chunks that are melted in seconds; a larger store waits until a compaction is due."""
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Followed:
-    """One store in memory. `turn` is held while it is brought up to date; `unsaved` counts changes of chunks."""
-
-    store: StoreKey
-    collection: Collection
-    gathering: Gathering[Query, list[Hit]] = field(init=False)
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    unsaved: int = 0
-    asked_at: float = 0.0
-    heard_at: float = 0.0
-    tidying: asyncio.Task[None] | None = None
-
-    def search_each(self, queries: Sequence[Query]) -> list[list[Hit]]:
-        """See `Collection`; another one may take its place at any time."""
-        return self.collection.search_each(queries)
 
 
 class Following:
@@ -74,6 +53,7 @@ class Following:
         place: Place = "cpu",
         lanes: int = 2,
         budget_bytes: int | None = None,
+        memory_bytes: int | None = None,
     ) -> None:
         self._feed = feed
         self._shelf = shelf
@@ -82,6 +62,7 @@ class Following:
         self._changing = changing
         self._place = place
         self._budget_bytes = budget_bytes
+        self._memory = Memory(memory_bytes)
         self._loading: dict[str, asyncio.Task[Followed]] = {}
         self._followed: dict[str, Followed] = {}
 
@@ -98,12 +79,13 @@ class Following:
         return await followed.gathering.ask(queries)
 
     def stats(self) -> dict[str, dict[str, int]]:
-        """Each store in memory: `chunks`, `seq`, `dimensions`."""
+        """Each store in memory: `chunks`, `seq`, `dimensions`, and about how many `bytes` it takes."""
         return {
             name: {
                 "chunks": each.collection.size,
                 "seq": each.collection.seq,
                 "dimensions": each.store.dimensions,
+                "bytes": each.collection.memory_bytes,
             }
             for name, each in self._followed.items()
         }
@@ -114,6 +96,7 @@ class Following:
         while True:
             await asyncio.sleep(FOLLOW_S)
             try:
+                await self.make_room()
                 await self._follow()
                 if time.monotonic() - swept_at >= SWEEP_S:
                     swept_at = time.monotonic()
@@ -141,8 +124,14 @@ class Following:
             await self._change(functools.partial(self._shelf.remove, name))
         for name, each in list(self._followed.items()):
             if time.monotonic() - each.asked_at > IDLE_S:
-                await self._saved(each)
-                del self._followed[name]
+                await self._let_go(name, each)
+
+    async def make_room(self) -> None:
+        """Let go of the stores asked least recently, where all together take more memory than they may."""
+        for name in self._memory.surplus(self._followed):
+            if (followed := self._followed.get(name)) is not None:
+                log.info("%s leaves memory: search.memory_bytes is reached", name)
+                await self._let_go(name, followed)
 
     async def close(self) -> None:
         """Leave a snapshot of each store that changed."""
@@ -152,6 +141,13 @@ class Following:
             if followed.tidying is not None:
                 await asyncio.wait([followed.tidying])
             await self._saved(followed)
+
+    async def _let_go(self, name: str, followed: Followed) -> None:
+        """Unless somebody asks while it is saved."""
+        asked_at = followed.asked_at
+        await self._saved(followed)
+        if followed.asked_at == asked_at and self._followed.get(name) is followed:
+            del self._followed[name]
 
     async def _known(self, store_id: str) -> Followed:
         """The store, read first if need be: by one task, however many wait for it."""
@@ -170,6 +166,7 @@ class Following:
         followed = Followed(store, saved or self._empty(store), asked_at=time.monotonic())
         followed.gathering = Gathering(followed.search_each, self._searching, self._lanes)
         await self._catch_up(followed)
+        followed.asked_at = time.monotonic()
         self._followed[store_id] = followed
         return followed
 
@@ -229,15 +226,14 @@ class Following:
 
     def _tidy(self, followed: Followed) -> None:
         """Melt and save in the background, once at a time."""
-        busy = followed.tidying is not None and not followed.tidying.done()
-        if not busy and (followed.collection.wants_compaction or _wants_saving(followed)):
+        if followed.tidied is not False and (followed.collection.wants_compaction or followed.wants_saving):
             followed.tidying = asyncio.create_task(self._tidied(followed))
 
     async def _tidied(self, followed: Followed) -> None:
         try:
             if followed.collection.wants_compaction:
                 await self._change(followed.collection.compact)
-            if _wants_saving(followed):
+            if followed.wants_saving:
                 await self._saved(followed)
         except Exception:
             log.exception("%s could not be tidied", followed.store.store_id)
@@ -274,10 +270,6 @@ class Following:
 
     async def _change(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._changing, work)
-
-
-def _wants_saving(followed: Followed) -> bool:
-    return followed.unsaved >= max(SAVE_AFTER, followed.collection.size // 10)
 
 
 def _heard(task: "asyncio.Task[Any]") -> None:

@@ -20,6 +20,9 @@ from retrieval.index.segments import Bits, Codec, FlatSegment, QuantizedSegment,
 FEW_ROWS = 5_000
 """Where a filter leaves no more rows than this, each of them is compared: exact, and cheaper than a scan."""
 
+PLACE_BYTES = 100
+"""What an id and its place take in a dict."""
+
 
 class Part:
     """Changes run alone, searches side by side."""
@@ -96,6 +99,14 @@ class Part:
         plan = choose(len(rows), dimensions, budget_bytes, place)
         segment = segment_of(source, len(rows), dimensions, plan, _codec(parts), place)
         return cls.frozen(segment, Lexicon.merged([part.lexicon for part in parts], moved), ids[order], files, windows)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes in memory, about."""
+        places = PLACE_BYTES * len(self._places or ())
+        own = (self.chunk_ids, self.files, self.starts, self.owners)
+        arrays = sum(each.itemsize * len(each) for each in own) + len(self.flags) + len(self._bits)
+        return self.segment.memory_bytes + self.lexicon.memory_bytes + arrays + places
 
     @property
     def grows(self) -> bool:

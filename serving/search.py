@@ -48,7 +48,14 @@ class Search(Linked):
         place = choose_place(spec.device, gpus())
         shelf = Shelf(Layout(cluster.data_dir).search, place, spec.store_bytes, Shard(shard, spec.shards))
         self._following = Following(
-            ControlFeed(), shelf, self._searching, self._changing, place, threads, spec.store_bytes
+            ControlFeed(),
+            shelf,
+            self._searching,
+            self._changing,
+            place,
+            threads,
+            spec.store_bytes,
+            spec.memory_bytes,
         )
         self._task = asyncio.create_task(self._following.run())
         await self._open_door(cluster)

@@ -210,3 +210,20 @@ def test_several_at_once_get_what_each_gets_alone(budget_bytes: int | None) -> N
         alone = collection.search(query)
         assert [hit.chunk_id for hit in alone] == [hit.chunk_id for hit in hits]
         np.testing.assert_allclose([hit.score for hit in alone], [hit.score for hit in hits], atol=1e-5)
+
+
+@pytest.mark.parametrize("budget_bytes", [None, 8000 * 24 * 2])
+def test_what_it_takes_in_memory_is_told_about(budget_bytes: int | None) -> None:
+    empty = Collection(Shape(24)).memory_bytes
+    collection, _ = large(8000, budget_bytes)
+    content = collection.content()
+    held = sum(len(data) for part in content.parts for data in part.values())
+    assert empty < held * 0.8 < collection.memory_bytes < held * 1.5
+    collection.apply(3, removed=range(8000))
+    assert collection.compact()
+    assert collection.memory_bytes < held / 20
+
+
+def test_the_same_after_it_was_saved_and_read() -> None:
+    collection, _ = large(2000, None)
+    assert Collection.of(collection.content()).memory_bytes == collection.memory_bytes

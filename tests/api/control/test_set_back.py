@@ -11,6 +11,7 @@ from configs import postgres_cluster
 from configs.postgres import EmbeddedPostgres
 from retrieval import following
 from retrieval.feed import Changes
+from retrieval.shards import Shard
 from tests.fixtures.database import query
 from tests.fixtures.shelves import Replica, Shelf, about, near, until
 
@@ -119,13 +120,13 @@ async def test_one_that_was_set_back_while_it_was_read_is_read_from_its_beginnin
     read = feed.changes
     pages: list[int] = []
 
-    async def interrupted(store_id: str, after: int, seen: int) -> Changes | None:
+    async def interrupted(store_id: str, after: int, seen: int, shard: Shard) -> Changes | None:
         if len(pages) == 1:
             restored(postgres, dump)
             for number in range(20, 23):
                 await store.filled(number)
         pages.append(after)
-        return await read(store_id, after, seen)
+        return await read(store_id, after, seen, shard)
 
     monkeypatch.setattr(feed, "changes", interrupted)
     assert sorted(await replica.found(store.id, near(1, 50))) == list(range(8))

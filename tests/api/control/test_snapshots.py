@@ -6,7 +6,7 @@ import pytest
 
 from api.control.feed import StoreFeed
 from configs.postgres import EmbeddedPostgres
-from retrieval import following
+from retrieval import followed
 from tests.fixtures.shelves import Replica, Shelf, near, remove, row_of, until, vector
 
 
@@ -80,7 +80,7 @@ async def test_a_disk_that_refuses_costs_the_snapshot_and_no_more(
 async def test_many_changes_are_melted_and_saved(
     store: Shelf, replica: Replica, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(following, "SAVE_AFTER", 10)
+    monkeypatch.setattr(followed, "SAVE_AFTER", 10)
     await store.filled(*range(12))
     assert len(await replica.found(store.id, near(1), 1)) == 10
     await until(lambda: bool(replica.snapshots.stores()))

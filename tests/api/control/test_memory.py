@@ -1,0 +1,114 @@
+"""Many stores in one replica that may not take more memory than it is given."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from api.control.feed import StoreFeed
+from retrieval import following
+from tests.fixtures.shelves import Replica, Shelf, near, until
+
+Made = Callable[[int | None], Replica]
+
+
+@pytest.fixture
+async def stores(store: Shelf) -> list[Shelf]:
+    """Three of one size."""
+    made = [store, *(Shelf(store.database, store.jobs, store.vault, store.scope) for _ in range(2))]
+    for each in made[1:]:
+        await each.make()
+    for each in made:
+        await each.filled(*range(20))
+    return made
+
+
+@pytest.fixture
+async def made(feed: StoreFeed, tmp_path: Path) -> AsyncIterator[Made]:
+    replicas: list[Replica] = []
+
+    def make(memory_bytes: int | None) -> Replica:
+        replicas.append(Replica(feed, tmp_path / "search", memory_bytes=memory_bytes))
+        return replicas[-1]
+
+    yield make
+    for each in replicas:
+        each.threads.shutdown()
+
+
+async def sizes(replica: Replica, stores: list[Shelf]) -> list[int]:
+    for each in stores:
+        assert await replica.found(each.id, near(3, 1)) == [3]
+    told = replica.following.stats()
+    return [told[each.id]["bytes"] for each in stores]
+
+
+async def test_without_a_limit_all_stay(stores: list[Shelf], made: Made) -> None:
+    replica = made(None)
+    await sizes(replica, stores)
+    await replica.following.make_room()
+    assert len(replica.following.stats()) == 3
+
+
+async def test_those_asked_least_recently_are_saved_and_leave(stores: list[Shelf], made: Made) -> None:
+    size = max(await sizes(made(None), stores))
+    replica, (first, second, third) = made(2 * size), stores
+    await sizes(replica, stores)
+    assert await replica.found(first.id, near(3, 1)) == [3]
+    await replica.following.make_room()
+    assert list(replica.following.stats()) == [first.id, third.id]
+    assert replica.snapshots.stores() == [second.id]
+    assert await replica.found(second.id, near(3, 1)) == [3]
+    await replica.following.make_room()
+    assert set(replica.following.stats()) == {first.id, second.id}
+
+
+async def test_one_that_is_too_large_alone_is_served_and_said_once(
+    stores: list[Shelf], made: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    replica = made(100)
+    for _ in range(2):
+        await sizes(replica, stores[:1])
+        await replica.following.make_room()
+    assert list(replica.following.stats()) == [stores[0].id]
+    assert caplog.text.count("search.store_bytes") == caplog.text.count(stores[0].id) == 1
+    await sizes(replica, stores[:2])
+    await replica.following.make_room()
+    assert list(replica.following.stats()) == [stores[1].id]
+
+
+async def test_one_that_is_being_read_stays(stores: list[Shelf], made: Made) -> None:
+    replica = made(100)
+    await sizes(replica, stores[:2])
+    async with replica.following._followed[stores[0].id].turn:
+        await replica.following.make_room()
+    assert len(replica.following.stats()) == 2
+    await replica.following.make_room()
+    assert list(replica.following.stats()) == [stores[1].id]
+
+
+async def test_one_that_is_asked_while_it_is_saved_stays(
+    stores: list[Shelf], made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = made(100)
+    await sizes(replica, stores[:2])
+    save = replica.snapshots.save
+    loop = asyncio.get_running_loop()
+
+    def asked(*arguments: object) -> None:
+        asyncio.run_coroutine_threadsafe(replica.found(stores[0].id, near(1)), loop).result(20)
+        save(*arguments)  # type: ignore[arg-type]  # whatever it was given
+
+    monkeypatch.setattr(replica.snapshots, "save", asked)
+    await replica.following.make_room()
+    assert set(replica.following.stats()) == {stores[0].id, stores[1].id}
+
+
+async def test_the_loop_makes_room(stores: list[Shelf], made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "FOLLOW_S", 0.02)
+    replica = made(100)
+    await sizes(replica, stores)
+    task = asyncio.create_task(replica.following.run())
+    await until(lambda: list(replica.following.stats()) == [stores[2].id])
+    task.cancel()
