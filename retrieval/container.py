@@ -2,6 +2,7 @@
 
 import io
 import posixpath
+import re
 from typing import Self
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element, ParseError
@@ -15,8 +16,12 @@ from retrieval.format import Source
 
 MAGIC = b"PK\x03\x04"
 LOCKED = 0x1
+NAME_CHARACTERS = 80
 RATIO_FROM_BYTES = 16 * 2**20
 """XML shrinks a lot; below this much unpacked a high ratio is no attack."""
+STRICT = re.compile(rb"http://purl.oclc.org/ooxml/(\w+)/(main|relationships)\b")
+TRANSITIONAL = rb"http://schemas.openxmlformats.org/\1/2006/\2"
+"""Office files of the strict kind have other names for the same elements."""
 RELATIONS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 
 
@@ -61,13 +66,13 @@ class Container:
         """
         member = self._members.get(name)
         if member is None:
-            raise invalid(f"The file is broken: its part {name!r} is missing. Save it again.")
+            raise invalid(f"The file is broken: its part {short(name)!r} is missing. Save it again.")
         if member.flag_bits & LOCKED:
             raise invalid("The file is locked with a password. Save it without one.")
         try:
             return self._archive.read(member)
         except (BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
-            raise invalid(f"The file is broken: its part {name!r} cannot be unpacked. Save it again.") from error
+            raise invalid(f"The file is broken: its part {short(name)!r} cannot be unpacked. Save it again.") from error
 
     def xml(self, name: str) -> Element:
         """One member as XML without document types, entities or anything from outside.
@@ -108,12 +113,19 @@ def xml(data: bytes, name: str) -> Element:
         Unreadable: it is no such XML.
     """
     try:
-        root: Element = fromstring(data, forbid_dtd=True)
+        root: Element = fromstring(STRICT.sub(TRANSITIONAL, data), forbid_dtd=True)
     except DefusedXmlException as error:
-        raise invalid(f"The file's part {name!r} declares XML entities or a document type. Save it again.") from error
+        raise invalid(
+            f"The file's part {short(name)!r} declares XML entities or a document type. Save it again."
+        ) from error
     except (ParseError, ValueError, LookupError) as error:
-        raise invalid(f"The file is broken: its part {name!r} is not XML. Save it again.") from error
+        raise invalid(f"The file is broken: its part {short(name)!r} is not XML. Save it again.") from error
     return root
+
+
+def short(name: str) -> str:
+    """A name for a message: whoever makes a file may give its parts any."""
+    return name if len(name) <= NAME_CHARACTERS else f"{name[:NAME_CHARACTERS]}…"
 
 
 def resolved(folder: str, target: str) -> str:

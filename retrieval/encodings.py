@@ -20,6 +20,10 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 """UTF-32's before UTF-16's: the one begins with the other."""
+BINARY = (
+    b"GIF8", b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"\0\0\1\0", b"\x7fELF", b"\x1f\x8b\x08", b"ID3", b"OggS",
+)  # fmt: skip
+"""How files begin that are no text, and that may be too short to look like none: icons, pixels that count readers."""
 COMMON = [
     "cp1252", "cp1250", "iso8859_2", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp932", "euc_jp",
     "gb18030", "big5", "cp949", "utf_16_le", "utf_16_be",
@@ -27,6 +31,7 @@ COMMON = [
 SAMPLE_BYTES = 256 * 1024
 CONTROLS = re.compile("[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 BINARY_SHARE = 0.02
+NO_TEXT = "The file is not text and has no known format. Convert it to PDF, DOCX, HTML or plain text."
 ESCAPES = re.compile(rb"\x1b[$(]")
 
 
@@ -38,10 +43,12 @@ def decode(data: bytes, declared: str | None = None) -> str:
     Raises:
         Unreadable: it is no text.
     """
+    if data.startswith(BINARY):
+        raise unsupported(NO_TEXT)
     text = clean(_decoded(data, declared))
     sample = text[:SAMPLE_BYTES]
     if len(CONTROLS.findall(sample)) + sample.count("\ufffd") > max(8, BINARY_SHARE * len(sample)):
-        raise unsupported("The file is not text and has no known format. Convert it to PDF, DOCX, HTML or plain text.")
+        raise unsupported(NO_TEXT)
     return text
 
 

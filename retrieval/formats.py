@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 PACKAGE = "retrieval.parsers"
 PLAIN = "text"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+NOT_SET_UP = "Pictures are not read here. Send a file with text; with `ingest.docling` the server reads pictures too."
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 BROKEN = (
     ValueError,
@@ -82,6 +83,8 @@ def choose(data: bytes, filename: str, limits: Limits) -> Format:
             return each
     if data.startswith(OLE):
         raise _old_office(data)
+    if any(each not in ready and each.recognises is not None and each.recognises(data) for each in formats().values()):
+        raise unsupported(NOT_SET_UP)
     suffix = PurePath(filename).suffix.lower()
     named = next((each for each in ready if suffix in each.suffixes), None)
     if named is not None and not named.certain:

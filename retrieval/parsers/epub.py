@@ -35,6 +35,8 @@ def parse(source: Source) -> Document:
         raise invalid("The book is locked (DRM). Send one that is not.")
     root = container.xml(MAIN).find(f".//{PACKAGE}")
     package = root.get("full-path", "") if root is not None else ""
+    if not package:
+        raise invalid("The book is broken: it does not say where its content is. Save it again.")
     description = container.xml(package)
     title = description.findtext(f".//{TITLE}") or ""
     return joined(_chapters(container, package), source.limits, title)

@@ -39,7 +39,8 @@ def parse(source: Source) -> Document:
 
 def _sheets(workbook: CalamineWorkbook) -> Iterator[Piece]:
     for name in workbook.sheet_names:
-        lines = [line for cells in workbook.get_sheet_by_name(name).iter_rows() if (line := row(map(_said, cells)))]
+        rows = ([_said(cell) for cell in cells] for cells in workbook.get_sheet_by_name(name).iter_rows())
+        lines = [row(cells) for cells in rows if any(cells)]
         if lines:
             yield Piece(name, "heading", 1)
             yield Piece("\n".join(lines), "table")

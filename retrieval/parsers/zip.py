@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from retrieval.container import MAGIC, Container
+from retrieval.container import MAGIC, Container, short
 from retrieval.documents import Document, Piece, Unreadable, check_length, clean, invalid, joined
 from retrieval.format import Format, Source
 
@@ -40,14 +40,15 @@ def _members(container: Container, source: Source, notes: list[str]) -> Iterator
         if member.filename.startswith(NOISE) or not member.file_size:
             continue
         name = clean(member.filename)
+        told = short(name)
         try:
             inner = source.inner(container.read(member.filename), name)
         except Unreadable as refused:
-            notes.append(f"{name}: {refused.message}")
+            notes.append(f"{told}: {refused.message}")
             continue
         characters += len(inner.text)
         check_length(characters, source.limits)
-        notes.extend(f"{name}: {note}" for note in inner.notes)
+        notes.extend(f"{told}: {note}" for note in inner.notes)
         yield Piece(name, "heading", 1)
         for piece in inner.pieces():
             yield Piece(piece.text, piece.kind, piece.level + DEEPER if piece.level else 0, piece.page)

@@ -20,7 +20,7 @@ HOSTS = {
     "accounts.google.com", "api.github.com", "arxiv.org", "docs.ray.io", "github.com", "huggingface.co",
     "json-schema.org", "keepachangelog.com", "semver.org", "vllm.ai",
     "www.apache.org", "www.conventionalcommits.org", "www.ray.io", "www.w3.org",
-    "ns.adobe.com", "purl.org", "schemas.openxmlformats.org", "www.idpf.org",  # in the names of XML elements
+    "ns.adobe.com", "purl.org", "schemas.openxmlformats.org", "www.idpf.org", "purl.oclc.org",  # in names of XML
 }  # fmt: skip
 """Every host that an address may name: what documents point to, and examples. Package indexes are not among them."""
 WORDS = {"c857d09db23e", "c70eca6b0f88", "94a168d2da57", "d298391b0743"}

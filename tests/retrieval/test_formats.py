@@ -18,7 +18,13 @@ def test_old_office_files_name_the_way_out() -> None:
     assert "password" in refused(OLE + bytes(600) + ENCRYPTED, "a.docx").message
 
 
+@pytest.mark.parametrize("start", [b"GIF89a", b"\x1f\x8b\x08", b"\0\0\1\0"])
+def test_small_files_that_are_no_text(start: bytes) -> None:
+    assert refused(start + b"\1\0\1\0ab", "a.txt").code == "unsupported_file"
+
+
 def test_a_picture_is_unsupported() -> None:
+    assert "ingest.docling" in refused(b"\x89PNG\r\n\x1a\n" + bytes(9), "scan.png").message
     assert refused(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "scan.png").code == "unsupported_file"
 
 

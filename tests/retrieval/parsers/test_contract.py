@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from configs import plugins
 from retrieval.documents import Document, Limits, Unreadable
 from retrieval.formats import PACKAGE, choose, formats, parse
+from tests.retrieval.parsers.damage import damaged, spoilt
 from tests.retrieval.parsers.samples import SAMPLES, Sample
 
 NAMES = plugins.available(PACKAGE)
@@ -83,8 +84,8 @@ def test_noise_is_a_document_or_refused(name: str, data: bytes) -> None:
 
 def test_damage_is_a_document_or_refused(sample: Sample) -> None:
     chance = random.Random(4)
-    for _ in range(40):
-        document_or_not(damaged(sample.data, chance), sample.filename, sample.limits)
+    for turn in range(40):
+        document_or_not((damaged, spoilt)[turn % 2](sample.data, chance), sample.filename, sample.limits)
 
 
 def document_or_not(data: bytes, filename: str, limits: Limits) -> None:
@@ -95,13 +96,3 @@ def document_or_not(data: bytes, filename: str, limits: Limits) -> None:
         refused = error
     assert refused is None or refused.code in {"invalid_file", "unsupported_file"}
     assert refused is None or refused.message.endswith(".")
-
-
-def damaged(data: bytes, chance: random.Random) -> bytes:
-    """Cut, with bytes changed, or with a part twice."""
-    cut = data[: chance.randrange(1, len(data) + 1)] if chance.random() < 0.3 else data
-    noisy = bytearray(cut)
-    for _ in range(chance.randrange(12)):
-        noisy[chance.randrange(len(noisy))] = chance.randrange(256)
-    start = chance.randrange(len(noisy))
-    return bytes(noisy[:start] + noisy[start // 2 :] if chance.random() < 0.2 else noisy)
