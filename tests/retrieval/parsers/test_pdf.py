@@ -3,6 +3,7 @@
 import pytest
 
 from retrieval.documents import Document, Limits, Unreadable
+from retrieval.evaluation import files
 from retrieval.formats import parse
 from tests.retrieval.parsers.samples import pdf, pdf_of
 from tests.retrieval.parsers.test_contract import document_or_not
@@ -19,14 +20,6 @@ def refused(data: bytes, limits: Limits | None = None) -> str:
     return caught.value.message
 
 
-def drawn(*lines: tuple[int, str]) -> str:
-    """Lines at heights, as the content of one page that `pdf_of` puts into one string."""
-    first, *rest = lines
-    return first[1] + "".join(
-        f") Tj 0 {height - before} Td ({text}" for (before, _), (height, text) in zip(lines, rest, strict=False)
-    )
-
-
 def test_pages_and_the_title() -> None:
     document = read(pdf().data)
     assert document.title == "Two pages"
@@ -37,9 +30,10 @@ def test_pages_without_text_keep_the_numbers_of_the_others() -> None:
     assert [block.page for block in read(pdf_of(["one", "", "three"])).blocks] == [1, 3]
 
 
-def test_lines_and_a_word_that_goes_on_in_the_next() -> None:
-    document = read(pdf_of([drawn((700, "Water is heated and it con-"), (686, "denses."), (672, "Then it falls."))]))
-    assert document.text.split() == ["Water", "is", "heated", "and", "it", "condenses.", "Then", "it", "falls."]
+def test_a_word_that_a_line_end_parts_is_one_word() -> None:
+    document = read(files.pdf("An exam-\nple of a word.\nAnd a dash -\nhere."))
+    assert "\x02" not in document.text
+    assert "An example of a word." in document.text
 
 
 def test_bytes_before_the_head_and_a_table_of_places_that_is_wrong() -> None:
