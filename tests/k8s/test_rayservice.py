@@ -18,9 +18,10 @@ from api.ingress import APP as INGRESS_APP
 from configs import switches
 from configs.cluster import VARIABLE, Cluster
 from configs.datadir import Layout
+from configs.errors import ConfigurationError
 from configs.specs import Configuration, IngressSpec
 from k8s import applications
-from serving.names import CONTROL_APP, SEARCH_APP
+from serving.names import CONTROL_APP, search_apps
 from tests.architecture.tracked import ROOT, text_of
 
 MANIFEST: dict[str, Any] = yaml.safe_load(text_of("k8s/rayservice.yaml"))
@@ -63,30 +64,50 @@ def test_serve_takes_its_configuration_and_finds_the_applications() -> None:
     config = ServeDeploySchema.model_validate(yaml.safe_load(MANIFEST["spec"]["serveConfigV2"]))
     assert config.proxy_location == "Disabled"
     named = {app.name: app.import_path for app in config.applications}
-    assert named == {
-        CONTROL_APP: "k8s.applications:control",
-        INGRESS_APP: "k8s.applications:ingress",
-        SEARCH_APP: "k8s.applications:search",
-    }
+    searching = dict.fromkeys(search_apps(Configuration().search.shards), "k8s.applications:search")
+    assert named == {CONTROL_APP: "k8s.applications:control", INGRESS_APP: "k8s.applications:ingress", **searching}
     for path in named.values():
         builder = getattr(applications, path.partition(":")[2])
         assert len(inspect.signature(builder).parameters) == 1  # what Serve asks of a builder
 
 
-def test_the_applications_are_built_from_the_cluster_file(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = {
-        "data_dir": str(layout.data_dir),
-        "database_url": "postgresql://db.example.com/manta",
-        "redis_url": "redis://cache.example.com",
-        "link_secret": "of the link",
-        "configuration": Configuration().model_dump(mode="json"),
-    }
-    layout.cluster.write_text(Cluster.model_validate_json(json.dumps(file)).model_dump_json())
-    monkeypatch.setenv(VARIABLE, str(layout.cluster))
-    assert isinstance(applications.ingress({}), Application)
-    assert isinstance(applications.control({}), Application)
-    assert isinstance(applications.search({}), Application)
-    assert isinstance(applications.search({"shard": "1"}), Application)
+@pytest.fixture
+def cluster_of(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Writes the cluster file of a configuration, and has MANTA_CLUSTER name it."""
+
+    def write(**configuration: object) -> None:
+        file = {
+            "data_dir": str(layout.data_dir),
+            "database_url": "postgresql://db.example.com/manta",
+            "redis_url": "redis://cache.example.com",
+            "link_secret": "of the link",
+            "configuration": Configuration.model_validate(configuration).model_dump(mode="json"),
+        }
+        layout.cluster.write_text(Cluster.model_validate_json(json.dumps(file)).model_dump_json())
+        monkeypatch.setenv(VARIABLE, str(layout.cluster))
+
+    return write
+
+
+def test_the_applications_are_built_from_the_cluster_file(cluster_of: Callable[..., None]) -> None:
+    cluster_of(files={"to": "s3://files/manta"})
+    for build in (applications.ingress, applications.control, applications.search):
+        assert isinstance(build({}), Application)
+
+
+def test_files_need_a_place_that_all_pods_see(cluster_of: Callable[..., None]) -> None:
+    cluster_of()
+    with pytest.raises(ConfigurationError, match="is not set: pods"):
+        applications.ingress({})
+
+
+def test_shards_are_those_of_the_configuration(cluster_of: Callable[..., None]) -> None:
+    cluster_of(search={"shards": 2})
+    for shard in ("0", "1"):
+        assert isinstance(applications.search({"shard": shard}), Application)
+    for wrong in ({}, {"shard": "2"}, {"shard": "one"}):
+        with pytest.raises(ConfigurationError, match="the applications search-0, search-1"):
+            applications.search(wrong)
 
 
 def test_versions_names_and_times_fit() -> None:
