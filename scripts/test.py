@@ -19,8 +19,15 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 DATA = ROOT / ".coverage-data"
 GROUPS = ("lint", "unit", "stack", "faults")
-DEEP_BENCHES = ("vanish", "streams500", "people")
-"""Full counts that fail when an answer does; their tables go to `bench/RESULTS.md`."""
+DEEP_BENCHES = (
+    ("vanish",),
+    ("streams500",),
+    ("people",),
+    ("ingest", "--short"),
+    ("files100k", "--short", "--count", "5000"),
+    ("upserts", "--short"),
+)
+"""What fails when an answer does; tables of the full ones go to `bench/RESULTS.md`."""
 SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
 """Tests that share no stack; many of them wait for something, so two cores have room for both."""
 NOTHING_COLLECTED = 5  # pytest's exit status
@@ -70,7 +77,10 @@ def steps(*, deep: bool) -> list[Step]:
         ),
         Step("stack", "tests on a running stack", (*pytest, "tests/stack"), True),
         Step("faults", "tests that kill parts", (*pytest, "tests/faults")),
-        *(Step("faults", f"bench {name}", (python, "-m", "bench", name)) for name in (DEEP_BENCHES if deep else ())),
+        *(
+            Step("faults", f"bench {asked[0]}", (python, "-m", "bench", *asked))
+            for asked in (DEEP_BENCHES if deep else ())
+        ),
     ]
 
 
