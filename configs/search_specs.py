@@ -1,18 +1,12 @@
-"""The shape of `search:` in the YAML, and of what a replica takes."""
+"""The shape of `search:` in the YAML."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from configs.faults import Fault, refuse
+from configs.scaling_specs import ActorOptions, Autoscaling
 from configs.spec import Spec
-
-
-class ActorOptions(Spec):
-    """Ray's resource keys for one replica. CPUs are tickets, not cores: ask for fractions."""
-
-    num_cpus: float = Field(0.1, ge=0, description="CPU tickets reserved for placement")
-    num_gpus: float = Field(0.0, ge=0, description="GPUs reserved; a fraction shares one")
-    memory: int | None = Field(None, ge=1, description="bytes reserved for placement")
 
 
 class SearchSpec(Spec):
@@ -22,7 +16,7 @@ class SearchSpec(Spec):
     shards: int = Field(
         1, ge=1, le=64, description="parts that every store is spread over, each held by processes of its own"
     )
-    num_replicas: int = Field(1, ge=1, le=64, description="processes for each shard; all hold the same")
+    autoscaling: Autoscaling = Field(Autoscaling(), description="how many processes for each shard; all hold the same")
     store_bytes: int | None = Field(
         None,
         ge=1,
@@ -36,3 +30,10 @@ class SearchSpec(Spec):
     )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="where the index lives; `auto` takes a free GPU")
     ray_actor_options: ActorOptions = Field(ActorOptions(), description="what the replica takes")
+
+    @model_validator(mode="after")
+    def _awake(self) -> Self:
+        if self.autoscaling.min_replicas == 0 or self.autoscaling.initial_replicas == 0:
+            text = "search does not sleep: what is in memory would be read again at each wake-up; at least 1"
+            refuse([Fault(("autoscaling", "min_replicas"), text)])
+        return self

@@ -20,7 +20,8 @@ from configs.identity_specs import IdentitySpec
 from configs.ingest_specs import IngestSpec
 from configs.knowledge_specs import KnowledgeSpec
 from configs.privacy_specs import PrivacySpec
-from configs.search_specs import ActorOptions, SearchSpec
+from configs.scaling_specs import ActorOptions, Autoscaling
+from configs.search_specs import SearchSpec
 from configs.spec import LocalPath, Network, Origin, SharedPath, Spec
 from configs.wording import sentence
 
@@ -34,34 +35,6 @@ class Kind(StrEnum):
     CHAT = "chat"
     EMBEDDING = "embedding"
     RERANK = "rerank"
-
-
-class Autoscaling(Spec):
-    """Ray Serve's autoscaling keys. `min_replicas: 0` sleeps when idle and holds the first request while it wakes."""
-
-    min_replicas: int = Field(1, ge=0, le=1000, description="replicas kept when nothing happens; 0 frees everything")
-    max_replicas: int = Field(1, ge=1, le=1000, description="replicas under load")
-    initial_replicas: int | None = Field(
-        None, ge=0, le=1000, description="replicas at the start; unset: `min_replicas`"
-    )
-    target_ongoing_requests: float = Field(64.0, gt=0, description="requests in flight that one replica should carry")
-    upscale_delay_s: float = Field(5.0, ge=0, description="seconds that load must last before a replica is added")
-    downscale_delay_s: float = Field(300.0, ge=0, description="seconds of less load before a replica is removed")
-    downscale_to_zero_delay_s: float | None = Field(
-        None, ge=0, description="idle seconds before the last replica goes; unset: `downscale_delay_s`"
-    )
-    metrics_interval_s: float = Field(2.0, gt=0, description="seconds between two load reports of a replica")
-    look_back_period_s: float = Field(10.0, gt=0, description="seconds over which load is averaged")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        low, high, first = self.min_replicas, self.max_replicas, self.initial_replicas
-        if low > high:
-            refuse([Fault(("min_replicas",), f"'min_replicas' ({low}) is above 'max_replicas' ({high})")])
-        if first is not None and not low <= first <= high:
-            text = f"'initial_replicas' ({first}) is not between 'min_replicas' ({low}) and 'max_replicas' ({high})"
-            refuse([Fault(("initial_replicas",), text)])
-        return self
 
 
 class EncoderEngine(Spec):

@@ -18,11 +18,11 @@ from configs.knowledge_specs import KnowledgeSpec
 from configs.privacy_specs import ControllerSpec, PrivacySpec, RetentionSpec
 from configs.provider_specs import ProviderSpec
 from configs.refused import REFUSED, REFUSED_VALUES
-from configs.search_specs import ActorOptions, SearchSpec
+from configs.scaling_specs import ActorOptions, Autoscaling
+from configs.search_specs import SearchSpec
 from configs.settings import SECRETS, Settings
 from configs.shape import bare
 from configs.specs import (
-    Autoscaling,
     Configuration,
     EmbeddingEngine,
     GeneralSettings,
@@ -40,7 +40,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("The file", Configuration),
     ("`model_list[]`", ModelSpec),
     ("`model_list[].params`", ModelParams),
-    ("`model_list[].autoscaling`", Autoscaling),
+    ("`model_list[].autoscaling`, `search.autoscaling`", Autoscaling),
     ("`model_list[].ray_actor_options`, `search.ray_actor_options`", ActorOptions),
     ("`model_list[].adapters[]`", LoraAdapter),
     ("`model_list[].engine` of an embedding model", EmbeddingEngine),

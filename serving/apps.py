@@ -5,7 +5,8 @@ from typing import Any
 from ray import serve
 from ray.serve import Application
 
-from configs.specs import Autoscaling, ModelSpec
+from configs.scaling_specs import Autoscaling
+from configs.specs import ModelSpec
 from serving.replica import Replica
 
 DEPLOYMENT = "replica"

@@ -22,6 +22,7 @@ from retrieval.questions import pack_hits, unpack
 from retrieval.shards import Shard
 from retrieval.shelf import Shelf
 from serving import closed_door
+from serving.apps import scaling
 from serving.feed import ControlFeed
 from serving.link.server import StreamReply
 from serving.linked import Linked
@@ -103,7 +104,7 @@ def search_app(cluster: Cluster, shard: int = 0) -> serve.Application:
     """One shard: what `serve.run(..., name=..., route_prefix=None)` is given with its name of `search_apps`."""
     spec = cluster.configuration.search
     deployment = serve.deployment(Search, name=SEARCH_DEPLOYMENT).options(
-        num_replicas=spec.num_replicas,
+        **scaling(spec.autoscaling),
         max_ongoing_requests=256,
         ray_actor_options=spec.ray_actor_options.model_dump(exclude_none=True),
         health_check_period_s=HEALTH_PERIOD_S,

@@ -44,7 +44,7 @@ def test_text_stays_text_and_numbers_become_numbers(catalog_of: Load) -> None:
             "MANTA__MODEL_LIST__0__ENGINE__REVISION": "456",
             "MANTA__MODEL_LIST__0__ENGINE__SEED": "7",
             "MANTA__MODEL_LIST__0__ENGINE__ENFORCE_EAGER": "true",
-            "MANTA__SEARCH__NUM_REPLICAS": "1",
+            "MANTA__SEARCH__AUTOSCALING__MAX_REPLICAS": "2",
             "MANTA__GENERAL_SETTINGS__DATA_DIR": "789",
         },
     )
@@ -52,6 +52,7 @@ def test_text_stays_text_and_numbers_become_numbers(catalog_of: Load) -> None:
 
     assert spec.model_name == "123"
     assert spec.engine == {"revision": "456", "seed": 7, "enforce_eager": True}
+    assert catalog.configuration.search.autoscaling.max_replicas == 2
     assert catalog.configuration.general_settings.data_dir == Path("789")
 
 

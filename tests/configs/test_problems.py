@@ -100,6 +100,12 @@ def test_a_wrong_value_is_named_with_what_is_wanted(line: str, problems_of: Prob
     assert place.startswith("manta.yaml:2:")
 
 
+def test_search_does_not_sleep(problems_of: Problems) -> None:
+    [problem] = problems_of("search:\n  autoscaling: {min_replicas: 0, max_replicas: 2}\n")
+    assert problem.startswith("manta.yaml:2:")
+    assert "search does not sleep" in problem
+
+
 MODELS = {
     "a missing key": ("- model_name: a", "2:5", "key 'params' is missing here"),
     "half a source": ("- {model_name: a, params: {model: /abc}}", "2:37", "'/abc' needs the form backend/source"),
