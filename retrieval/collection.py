@@ -156,9 +156,8 @@ class Collection:
     @property
     def memory_bytes(self) -> int:
         """What it takes in memory, about."""
-        with self._reading.shared():
-            parts = sum(part.memory_bytes for part in self._parts)
-            return parts + FILE_BYTES * len(self._files) + self._columns.memory_bytes
+        parts = sum(part.memory_bytes for part in list(self._parts))  # without the lock: a change may take a while
+        return parts + FILE_BYTES * len(self._files) + self._columns.memory_bytes
 
     @property
     def holds_dead(self) -> bool:

@@ -51,7 +51,8 @@ class SealedChunk:
 class Changes:
     """What happened to a store up to `seq`: chunks that came, ids of those that went, sealed attributes by file.
 
-    `head` is the last change that the store has.
+    `head` is the last change that the store has, `since` when the oldest of these was written, in Unix seconds; None
+    where it is read from the beginning.
     """
 
     seq: int
@@ -59,6 +60,7 @@ class Changes:
     chunks: Sequence[SealedChunk]
     removed: Sequence[int]
     described: Sequence[tuple[str, bytes]]
+    since: float | None = None
 
 
 class Feed(Protocol):

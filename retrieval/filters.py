@@ -213,7 +213,7 @@ class Columns:
     @property
     def memory_bytes(self) -> int:
         """What they take in memory, about."""
-        return VALUE_BYTES * sum(len(column) for column in self._columns.values())
+        return VALUE_BYTES * sum(len(column) for column in list(self._columns.values()))
 
     def attributes(self) -> list[dict[str, Value]]:
         """Those of each row."""

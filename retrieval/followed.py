@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from retrieval.collection import Collection, Hit, Query
 from retrieval.feed import StoreKey
 from retrieval.gathering import Gathering
+from retrieval.metering import Meter
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ class Followed:
 
     store: StoreKey
     collection: Collection
+    meter: Meter
     gathering: Gathering[Query, list[Hit]] = field(init=False)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     unsaved: int = 0
@@ -30,6 +32,7 @@ class Followed:
 
     def search_each(self, queries: Sequence[Query]) -> list[list[Hit]]:
         """See `Collection`; another one may take its place at any time."""
+        self.meter.batches.observe(len(queries))
         return self.collection.search_each(queries)
 
     @property

@@ -20,6 +20,7 @@ from retrieval.feed import Feed, StoreKey
 from retrieval.followed import Followed, Memory
 from retrieval.gathering import Gathering
 from retrieval.index.protocol import Place, Shape
+from retrieval.metering import Meter
 from retrieval.shelf import Shelf
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,10 @@ class Following:
         self._place = place
         self._budget_bytes = budget_bytes
         self._memory = Memory(memory_bytes)
+        self.meter = Meter()
         self._loading: dict[str, asyncio.Task[Followed]] = {}
         self._followed: dict[str, Followed] = {}
+        self._be_watched()
 
     async def find(self, store_id: str, min_seq: int, queries: Sequence[Query]) -> list[list[Hit]]:
         """See `retrieval.finding.Finder`."""
@@ -89,6 +92,15 @@ class Following:
             }
             for name, each in self._followed.items()
         }
+
+    def _be_watched(self) -> None:
+        watch = self.meter.watch
+        watch("stores", "Stores in memory.", lambda: len(self._followed))
+        watch("chunks", "Chunks in memory.", lambda: self._all("chunks"))
+        watch("bytes", "What stores take in memory, about.", lambda: self._all("bytes"))
+
+    def _all(self, number: str) -> int:
+        return sum(each[number] for each in self.stats().values())
 
     async def run(self) -> None:
         """Keep up with what changes, and let go of what is gone, for ever."""
@@ -163,7 +175,7 @@ class Following:
     async def _load(self, store_id: str) -> Followed:
         store = await self._feed.open_store(store_id)
         saved = await self._change(lambda: self._shelf.load(store))
-        followed = Followed(store, saved or self._empty(store), asked_at=time.monotonic())
+        followed = Followed(store, saved or self._empty(store), self.meter, asked_at=time.monotonic())
         followed.gathering = Gathering(followed.search_each, self._searching, self._lanes)
         await self._catch_up(followed)
         followed.asked_at = time.monotonic()
@@ -207,11 +219,14 @@ class Following:
                         raise NotFound(NO_STORE, param="vector_store_id")
                     collection, anew, seen = await self._begun_anew(followed), True, 0
                     continue
+                lately = time.monotonic() - followed.heard_at < LATELY_S
                 followed.heard_at, seen = time.monotonic(), changes.head
                 if changes.seq <= collection.seq:
                     break
                 await self._change(functools.partial(sealed.apply, collection, followed.store, changes))
                 followed.unsaved += len(changes.chunks) + len(changes.removed)
+                if lately and changes.since is not None:
+                    self.meter.applied.observe(max(0.0, time.time() - changes.since))
         self._tidy(followed)
 
     async def _begun_anew(self, followed: Followed) -> Collection:

@@ -21,13 +21,14 @@ FAILURE = "failure:"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A replica of `model` that answers at an address."""
+    """A replica of `model` that answers at an address; of a part of Manta where `label` says so."""
 
     model: str
     replica: str
     host: str
     port: int
     tls: bool
+    label: str = "model"
 
 
 def write_phase(model: str, phase: str) -> None:
@@ -59,7 +60,7 @@ def forget_failure(model: str) -> None:
 
 def write_place(place: Place) -> None:
     """Say where a replica listens."""
-    _put(PLACE + place.replica, [place.model, place.replica, place.host, place.port, place.tls])
+    _put(PLACE + place.replica, [place.model, place.replica, place.host, place.port, place.tls, place.label])
 
 
 def forget_place(replica: str) -> None:

@@ -27,6 +27,7 @@ from serving.feed import ControlFeed
 from serving.link.server import StreamReply
 from serving.linked import Linked
 from serving.names import SEARCH_DEPLOYMENT, search_apps
+from serving.notes import Place, forget_place, write_place
 
 SEARCH_THREADS = 4
 CHANGE_THREADS = 2
@@ -59,10 +60,17 @@ class Search(Linked):
             spec.memory_bytes,
         )
         self._task = asyncio.create_task(self._following.run())
-        await self._open_door(cluster)
+        address = await self._open_door(cluster)
+        app = search_apps(spec.shards)[shard]
+        write_place(Place(app, self._replica, address.host, address.port, address.tls, label="part"))
 
     async def answer(self, call: Call, reply: StreamReply) -> None:
-        """A question arrived on a link: `retrieval.finding.Finder.find` as bytes (`retrieval.questions`)."""
+        """For metrics, or `retrieval.finding.Finder.find` as bytes (`retrieval.questions`)."""
+        if call.path == "/metrics":
+            reply.head("text/plain")
+            reply.data(self._following.meter.page())
+            reply.end(Usage())
+            return
         self._leases.use(call.lease)
         asked = unpack(call.body)
         found = await self._following.find(asked.store_id, asked.min_seq, asked.queries)
@@ -85,6 +93,7 @@ class Search(Linked):
 
     async def __del__(self) -> None:
         """Serve calls this once all leases ended."""
+        forget_place(self._replica)
         self._server.close()
         self._task.cancel()
         await self._following.close()

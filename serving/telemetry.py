@@ -1,4 +1,4 @@
-"""Metrics of engines and of Ray, fetched where they are made. Names and labels are kept.
+"""Metrics of engines, of search and of Ray, fetched where they are made. Names and labels are kept.
 
 A source that does not answer in time is left out.
 """
@@ -23,7 +23,7 @@ SAMPLE = re.compile(rb"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(.*)\})? (.+)$")
 
 
 async def engine_pages(links: Links) -> list[bytes]:
-    """Each replica's page, with the labels `model` and `replica` added."""
+    """The page of each replica of a model or of search, with the labels `model` or `part`, and `replica`, added."""
     places = await asyncio.to_thread(notes.places)
     return list(await asyncio.gather(*(_engine(links, place) for place in places)))
 
@@ -46,6 +46,11 @@ def labelled(page: bytes, labels: bytes) -> bytes:
         return b"%b{%b%b%b} %b" % (match[1], labels, b"," if own else b"", own, match[4])
 
     return b"\n".join(map(add, page.splitlines())) + b"\n"
+
+
+def labels_of(place: notes.Place) -> bytes:
+    """What tells a replica's samples from those of others."""
+    return b'%b="%b",replica="%b"' % (place.label.encode(), place.model.encode(), place.replica.encode())
 
 
 class _Page:
@@ -87,7 +92,7 @@ async def _engine(links: Links, place: notes.Place) -> bytes:
     except Unavailable:
         await asyncio.to_thread(notes.forget_place, place.replica)
         return b""
-    return labelled(b"".join(page.parts), b'model="%b",replica="%b"' % (place.model.encode(), place.replica.encode()))
+    return labelled(b"".join(page.parts), labels_of(place))
 
 
 async def _exporter(client: httpx2.AsyncClient, node: dict[str, object]) -> bytes:

@@ -91,12 +91,14 @@ async def changes(
         .order_by(Chunk.seq, Chunk.id)
     )
     chunks = [SealedChunk(*each) for each in found]
+    removed, since = await _removed(session, store_id, after, upto, shard) if after else ([], None)
     return Changes(
         upto,
         head,
         chunks,
-        await _removed(session, store_id, after, upto, shard) if after else [],
+        removed,
         await _described(session, store_id, after, upto, {chunk.file_id for chunk in chunks}),
+        since,
     )
 
 
@@ -121,12 +123,16 @@ async def _known(session: AsyncSession, store_id: str, seq: int) -> bool:
     return await session.get(VectorStoreChange, (store_id, seq)) is not None
 
 
-async def _removed(session: AsyncSession, store_id: str, after: int, upto: int, shard: Shard) -> list[int]:
-    query = select(VectorStoreChange.chunk_ids).where(
+async def _removed(
+    session: AsyncSession, store_id: str, after: int, upto: int, shard: Shard
+) -> tuple[list[int], float | None]:
+    """Chunks of the shard that went, and when the oldest of these changes was written."""
+    query = select(VectorStoreChange.chunk_ids, VectorStoreChange.created_at).where(
         VectorStoreChange.vector_store_id == store_id, VectorStoreChange.seq > after, VectorStoreChange.seq <= upto
     )
-    gone = (chunk_id for chunk_ids in await session.scalars(query) for chunk_id in chunk_ids)
-    return [chunk_id for chunk_id in gone if shard.holds(chunk_id)]
+    rows = (await session.execute(query)).all()
+    gone = [chunk_id for row in rows for chunk_id in row.chunk_ids or () if shard.holds(chunk_id)]
+    return gone, min((row.created_at.timestamp() for row in rows), default=None)
 
 
 async def _described(

@@ -2,7 +2,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving.telemetry import labelled
+from serving.notes import Place
+from serving.telemetry import labelled, labels_of
 
 LABELS = b'model="m",replica="r"'
 
@@ -39,3 +40,8 @@ def test_a_real_page_keeps_every_value() -> None:
     assert [(each.name, {"model": "m", "replica": "r"} | each.labels, each.value) for each in before] == [
         (each.name, each.labels, each.value) for each in after
     ]
+
+
+def test_a_replica_of_search_is_told_from_those_of_models() -> None:
+    assert labels_of(Place("m", "r", "127.0.0.1", 1, tls=False)) == LABELS
+    assert labels_of(Place("search-0", "r", "127.0.0.1", 1, tls=False, label="part")) == b'part="search-0",replica="r"'
