@@ -75,6 +75,8 @@ def _ingested(
     store = shelving.find_store(client, name)
     known = shelving.known_files(client, store["id"]) if store else {}
     plan = shelving.plan_of(gathered, known)
+    if delete:
+        shelving.find_moves(plan)
     report = _report(gathered, plan, store["id"] if store else None, name)
     report["removed"] = [each.path for each in plan.gone] if delete else []
     if delete and plan.gone and not gathered.files:
@@ -95,6 +97,7 @@ def _ingested(
     report["failed"] += sent.refused
     report["waiting"] = len(sent.paths)
     if delete:
+        shelving.move(client, store["id"], plan.moved)
         shelving.remove(client, plan.gone)
     if not wait:
         return report
@@ -113,6 +116,7 @@ def _report(gathered: "Gathered", plan: "Plan", store_id: str | None, name: str)
         "new": [each.path for each in plan.new],
         "changed": [each.path for each in plan.changed],
         "again": [each.path for each in plan.again],
+        "moved": [each.path for each in plan.moved],
         "unchanged": plan.unchanged,
         "failed": [{"path": each.path, **(each.error or {})} for each in plan.failed],
         "skipped": [{"path": each.path, "why": each.why} for each in gathered.skipped],
@@ -137,7 +141,7 @@ def _progress(verb: str, total: int, *, whole: bool = False) -> Iterator[Callabl
 
 def _tell(report: dict[str, Any]) -> None:
     verb = "would be " if report["dry_run"] else ""
-    for name in ("new", "changed", "again", "removed"):
+    for name in ("new", "changed", "again", "moved", "removed"):
         if report[name]:
             typer.echo(f"{len(report[name]):>9,} {verb}{name}")
             if report["dry_run"]:

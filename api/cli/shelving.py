@@ -7,9 +7,9 @@ is indexed, so that there is always one of them to be found.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlencode
 
@@ -41,6 +41,11 @@ class Known:
     status: str
     error: dict[str, str] | None
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Those by which it is known again."""
+        return {"path": self.path, "digest": self.digest}
+
 
 @dataclass(slots=True)
 class Plan:
@@ -56,6 +61,8 @@ class Plan:
     """Unchanged, and failed for a reason that lasts."""
     replaced: dict[str, list[Known]] = field(default_factory=dict)
     """What goes once the file of that path is indexed."""
+    moved: list[Known] = field(default_factory=list)
+    """Under their new paths: the same file lies in another folder."""
 
 
 def find_store(client: Client, wanted: str) -> dict[str, Any] | None:
@@ -127,6 +134,26 @@ def plan_of(gathered: Gathered, known: dict[str, list[Known]]) -> Plan:
         if came_from and path not in here and not f"{path}/".startswith(unseen):
             plan.gone += files
     return plan
+
+
+def find_moves(plan: Plan) -> None:
+    """What is gone here and new there, with the same name and content, has moved: it needs no upload and no index."""
+    left: dict[tuple[str, str], list[Known]] = {}
+    for each in plan.gone:
+        if each.status == "completed":
+            left.setdefault((PurePosixPath(each.path).name, each.digest), []).append(each)
+    for local in list(plan.new):
+        if there := left.get((PurePosixPath(local.path).name, local.digest)):
+            old = there.pop()
+            plan.new.remove(local)
+            plan.gone.remove(old)
+            plan.moved.append(replace(old, path=local.path))
+
+
+def move(client: Client, store_id: str, files: Sequence[Known]) -> None:
+    """Give files that moved their new paths."""
+    for each in files:
+        patient(client.post, f"{STORES}/{store_id}/files/{each.id}", {"attributes": each.attributes})
 
 
 @dataclass(slots=True)

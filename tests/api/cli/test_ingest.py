@@ -113,6 +113,23 @@ async def test_a_folder_is_brought_along(knowing: Application, run: Command, ind
     assert query(knowing.postgres, "SELECT count(*) FROM chunks") == [(3,)]
 
 
+async def test_a_file_that_moved_is_not_embedded_again(
+    knowing: Application, run: Command, indexing: ThreadRunner, handbook: Path
+) -> None:
+    told(await run(str(handbook), "--json"))
+    done = len(indexing.groups)
+    (handbook / "birds").mkdir()
+    (handbook / "c.txt").rename(handbook / "birds" / "c.txt")
+    would = told(await run(str(handbook), "--delete", "--dry-run", "--json"))
+    assert (would["moved"], would["new"], would["removed"]) == (["handbook/birds/c.txt"], [], [])
+    moved = told(await run(str(handbook), "--delete", "--json"))
+    assert (moved["moved"], moved["new"], moved["removed"]) == (["handbook/birds/c.txt"], [], [])
+    again = told(await run(str(handbook), "--delete", "--json"))
+    assert (again["unchanged"], again["moved"], again["removed"]) == (3, [], [])
+    assert held(knowing) == ["completed 1"] * 3
+    assert len(indexing.groups) == done
+
+
 async def test_a_file_that_fails_is_told_and_the_old_version_stays(
     knowing: Application, run: Command, indexing: object, handbook: Path
 ) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from api.cli.client import Refusal
 from api.cli.local_files import Gathered, Local, Skipped
-from api.cli.shelving import Known, patient, plan_of
+from api.cli.shelving import Known, find_moves, patient, plan_of
 
 
 def local(path: str, digest: str = "1") -> Local:
@@ -54,6 +54,20 @@ def test_only_what_came_from_these_folders_can_be_gone() -> None:
     )
     plan = plan_of(Gathered([], [Skipped("b/unread", "empty"), Skipped("b/closed", "cannot be read")], ["b/"]), there)
     assert [each.path for each in plan.gone] == ["b/gone"]
+
+
+def test_what_lies_in_another_folder_has_moved() -> None:
+    there = held(
+        known("b/old/a.md", "1"), known("b/old/twin/a.md", "1"), known("b/old/other.md", "2"),
+        known("b/old/failed.md", "3", "failed", "server_error"), known("b/stays.md", "4"),
+    )  # fmt: skip
+    here = [("b/new/a.md", "1"), ("b/new/renamed.md", "2"), ("b/new/failed.md", "3"), ("b/copy/stays.md", "4")]
+    plan = plan_of(Gathered([*(local(*each) for each in here), local("b/stays.md", "4")], [], ["b/"]), there)
+    find_moves(plan)
+    assert [(each.path, each.digest) for each in plan.moved] == [("b/new/a.md", "1")]
+    assert [each.path for each in plan.new] == ["b/new/renamed.md", "b/new/failed.md", "b/copy/stays.md"]
+    assert len(plan.gone) == 3
+    assert plan.moved[0].id in {"file-b/old/a.md", "file-b/old/twin/a.md"} - {each.id for each in plan.gone}
 
 
 def test_older_versions_go_once_the_newest_is_indexed() -> None:
