@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import typer
 
-from api.cli.checks import certificate, database, directory, hub, machine, ports, software
+from api.cli.checks import certificate, database, directory, docling, hub, machine, ports, software
 from api.cli.checks.finding import Finding, fail
 from api.cli.installation import Installation
 from api.cli.options import AsJson, Config, DataDir, application
@@ -46,6 +46,7 @@ def examine(installation: Installation) -> Iterator[Finding]:
     yield from certificate.check(catalog.configuration.general_settings)
     yield from database.check(catalog)
     yield from hub.check(catalog)
+    yield from docling.check(catalog)
 
 
 def _show(findings: list[Finding]) -> None:
