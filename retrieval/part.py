@@ -14,8 +14,8 @@ from retrieval.bm25 import Lexicon, Living, Numbers
 from retrieval.filters import Mask
 from retrieval.index import segments
 from retrieval.index.choice import choose
-from retrieval.index.protocol import Ids, Place, Vectors
-from retrieval.index.segments import Bits, Codec, FlatSegment, QuantizedSegment, Segment, segment_of
+from retrieval.index.protocol import Bits, Ids, Place, Segment, Vectors
+from retrieval.index.segments import Codec, FlatSegment, QuantizedSegment, segment_of
 
 FEW_ROWS = 5_000
 """Where a filter leaves no more rows than this, each of them is compared: exact, and cheaper than a scan."""

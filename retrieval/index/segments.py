@@ -6,17 +6,15 @@ row leaves it out by a bitmap of rows that count.
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 
 from configs.errors import ConfigurationError
 from retrieval.index.choice import PER_LIST, SUBSPACE, Plan
-from retrieval.index.protocol import Device, Ids, Place, Vectors
+from retrieval.index.protocol import Bits, Device, Ids, Place, Segment, Vectors
 
-Bits = npt.NDArray[np.uint8]
 Source = Callable[[int, int], Vectors]
 
 CANDIDATES = 20
@@ -55,30 +53,6 @@ def choose_place(asked: Device, gpus: int) -> Place:
         msg = "search.device is 'gpu' and FAISS finds none; give the replica num_gpus and install faiss-gpu"
         raise ConfigurationError(msg)
     return "gpu" if gpus and asked != "cpu" else "cpu"
-
-
-class Segment(Protocol):
-    """Searches may run side by side; a change runs alone."""
-
-    @property
-    def rows(self) -> int:
-        """How many it holds."""
-
-    def nearest(self, query: Vectors, k: int, bits: Bits | None) -> tuple[Ids, Vectors]:
-        """At most k rows and their inner products with query [d], best first; of rows whose bit is set."""
-
-    def nearest_to_each(self, queries: Vectors, k: int, bits: Bits | None) -> list[tuple[Ids, Vectors]]:
-        """`nearest` for each of queries [n, d], which is cheaper than one after the other."""
-
-    def vectors(self, rows: Ids) -> Vectors:
-        """Those rows [n, d], as near to what was entered as they are kept."""
-
-    def state(self) -> dict[str, bytes]:
-        """The whole content, by name."""
-
-    @property
-    def memory_bytes(self) -> int:
-        """What it takes in memory, about."""
 
 
 class FlatSegment:

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from retrieval.index import segments
 from retrieval.index.choice import Plan
-from retrieval.index.protocol import Vectors
-from retrieval.index.segments import Codec, FlatSegment, QuantizedSegment, Segment, segment_of
+from retrieval.index.protocol import Segment, Vectors
+from retrieval.index.segments import Codec, FlatSegment, QuantizedSegment, segment_of
 
 ROWS, D = 2000, 25
 
