@@ -36,7 +36,7 @@ format: install-dev ## Put the code in shape
 audit: install-dev ## bandit, pip-audit (needs the network) and detect-secrets
 	@$(RUN) scripts.audit $(ARGS)
 
-bench: install-dev ## The measurements of bench/RESULTS.md (40 minutes); one: ARGS=chat
+bench: install-dev ## The measurements of bench/RESULTS.md (hours); one: ARGS=chat
 	@exec $(RUN) bench $(or $(ARGS),all)
 
 clean: ## Remove .venv, caches and coverage data

@@ -5,13 +5,12 @@ over kept connections, added in batches of 2,000, and waited for. Then PostgreSQ
 file is lost or doubled, has another number of chunks than one, or is not found by its word. Last, the store is deleted.
 """
 
-import http.client
 import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from bench.asking import Asking, in_turn
+from bench.asking import Asking, in_turn, until_read
 from bench.options import Options
 from bench.report import Report, Table, number
 from bench.stacks import EMBEDDING_MODEL, Stack, manta, open_folder
@@ -29,7 +28,6 @@ LOOKED_FOR = 40
 POLL_S = 2.0
 STUCK_S = 300.0
 """Without one more file that is done."""
-READ_S = 300.0
 WORDS_ONLY = {"ranker": "none", "hybrid_search": {"embedding_weight": 0, "text_weight": 1}}
 SHOWN = ("ingress", "control", "postgres", "ingest", "reader", "search", f"replica {EMBEDDING_MODEL}")
 COUNTS = {
@@ -58,7 +56,7 @@ def run(options: Options) -> Report:
             faults = faults_of(stack, store_id, file_ids, counts)
             size_mb = database_mb(stack)
             phases.over("")
-            read(asking, store_id)
+            until_read(asking, f"/vector_stores/{store_id}/search", {"query": "note", "ranking_options": WORDS_ONLY})
             phases.over("read by search")
             faults += missed(asking, store_id, file_ids)
             phases.over("")
@@ -123,24 +121,6 @@ def faults_of(stack: Stack, store_id: str, file_ids: Sequence[str], counts: dict
     if strange := there.keys() - set(file_ids):
         faults.append(f"{len(strange):,} files were never uploaded, {min(strange)} for one")
     return faults
-
-
-def read(asking: Asking, store_id: str) -> None:
-    """The first search, which waits until a replica has read the store.
-
-    Raises:
-        RuntimeError: that takes too long.
-    """
-    deadline = time.monotonic() + READ_S
-    while True:
-        try:
-            search(asking, store_id, "note")
-        except RuntimeError as error:
-            if str(int(http.client.SERVICE_UNAVAILABLE)) not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(POLL_S)
-        else:
-            return
 
 
 def missed(asking: Asking, store_id: str, file_ids: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ import numpy as np
 import openai
 import orjson
 
-from bench.asking import Answered, Asking, for_seconds
+from bench.asking import Answered, Asking, for_seconds, until_read
 from bench.load import Server
 from bench.options import Options
 from bench.processes import Usage
@@ -80,7 +80,8 @@ def run(options: Options) -> Report:
         filled_s = fill(stack.data_dir, store_id, size)
         with upserts.running(stack.data_dir, store_id, PER_S):
             bench = Bench(stack, store_id, upserts)
-            leg(bench, 1, 5.0)  # the store is read
+            until_read(Asking(stack.server), bench.path, {"query": "the first one", "ranking_options": RANKING})
+            leg(bench, 1, 5.0)
             legs = {each: pairs(bench, each, options.pick(LEG_S, 4)) for each in options.clients(*CLIENTS)}
             probes = {
                 "chunks come, nobody else asks": probed(bench, client, options.pick(50, 5), 0),
@@ -197,7 +198,9 @@ def report(
         "legs": {clients: [[_plain(each) for each in pair] for pair in found] for clients, found in legs.items()},
         "found_after_s": probes,
     }
-    failed = any(each is None for found in probes.values() for each in found)
+    refused = sum(each.searched.refused for found in legs.values() for pair in found for each in pair)
+    notes.append(f"Searches that were refused or failed: {refused}.")
+    failed = refused > 0 or any(each is None for found in probes.values() for each in found)
     title = f"Searches while {PER_S} chunks a second come into the store / while it stands still"
     return Report("upserts", title, [searches, cpu, visible], notes, data, failed)
 

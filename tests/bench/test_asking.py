@@ -8,12 +8,14 @@ import orjson
 import pytest
 
 from bench import asking
-from bench.asking import Asking, for_seconds, in_turn
+from bench.asking import Asking, for_seconds, in_turn, until_read
 from bench.load import Server
+
+LATE = 2
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Tells what it was sent; `/v1/bad` is refused."""
+    """Tells what it was sent; `/v1/bad` is refused, `/v1/late` the first time."""
 
     protocol_version = "HTTP/1.1"
     connections = 0
@@ -25,7 +27,9 @@ class Echo(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         told = orjson.dumps({"id": "file-1", "body": body.decode(), "key": self.headers["authorization"]})
-        self.send_response(400 if self.path == "/v1/bad" else 200)
+        reads = self.path == "/v1/late" and type(self).connections < LATE
+        type(self).connections += reads
+        self.send_response(503 if reads else 400 if self.path == "/v1/bad" else 200)
         self.send_header("content-length", str(len(told)))
         self.end_headers()
         self.wfile.write(told)
@@ -66,3 +70,17 @@ def test_every_turn_is_asked_once(server: Server) -> None:
 def test_a_refusal_ends_it(server: Server) -> None:
     with pytest.raises(RuntimeError, match="POST /bad: 400"):
         in_turn(server, lambda client, _: client.post("/bad", {}), 2, range(10))
+
+
+def test_a_store_that_is_being_read_is_waited_for_and_other_refusals_are_not(server: Server) -> None:
+    client = Asking(server)
+    until_read(client, "/late", {})
+    with pytest.raises(RuntimeError, match="400"):
+        until_read(client, "/bad", {})
+    client.close()
+
+
+def test_what_is_refused_now_and_then_is_counted(server: Server) -> None:
+    found = for_seconds(server, lambda client, turn: client.post("/a" if turn % 4 else "/bad", {}), 2, 0.1)
+    assert found.refused > 0
+    assert found.times_s
