@@ -1,4 +1,4 @@
-"""Metrics of engines, of search and of Ray, fetched where they are made. Names and labels are kept.
+"""Metrics of engines, of parts of Manta and of Ray, fetched where they are made. Names and labels are kept.
 
 A source that does not answer in time is left out.
 """
@@ -23,7 +23,7 @@ SAMPLE = re.compile(rb"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(.*)\})? (.+)$")
 
 
 async def engine_pages(links: Links) -> list[bytes]:
-    """The page of each replica of a model or of search, with the labels `model` or `part`, and `replica`, added."""
+    """The page of each replica of a model, of search and of `control`, labelled `model` or `part`, and `replica`."""
     places = await asyncio.to_thread(notes.places)
     return list(await asyncio.gather(*(_engine(links, place) for place in places)))
 

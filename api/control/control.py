@@ -24,12 +24,16 @@ from api.db.notifications import listen
 from api.db.session import Database
 from configs import telemetry
 from configs.cluster import Cluster
-from configs.errors import Unavailable
+from configs.errors import NotFound, Unavailable
 from configs.specs import ModelSpec
+from models.wire import Call, Usage
 from retrieval.feed import Changes, StoreKey
 from retrieval.shards import WHOLE, Shard
 from serving import closed_door
-from serving.names import CONTROL_DEPLOYMENT
+from serving.link.server import StreamReply
+from serving.linked import Linked
+from serving.names import CONTROL_APP, CONTROL_DEPLOYMENT
+from serving.notes import Place, forget_place, write_place
 from serving.reconciler import Reconciler
 from serving.sharded import finder_of
 from serving.status import ModelState, Status
@@ -42,7 +46,7 @@ RETRY_S = 2.0
 """After a failure, while another `control` leads, and while what stands in the way ends."""
 
 
-class Control:
+class Control(Linked):
     """The Serve deployment."""
 
     async def __init__(self) -> None:  # type: ignore[misc]  # Serve awaits it
@@ -70,6 +74,16 @@ class Control:
             asyncio.create_task(self._ingesting.run()),
             asyncio.create_task(self._reembedding.run()),
         ]
+        place = await self._open_door(cluster)
+        write_place(Place(CONTROL_APP, self._replica, place.host, place.port, place.tls, label="part"))
+
+    async def answer(self, call: Call, reply: StreamReply) -> None:
+        """On a link only metrics are asked for."""
+        if call.path != "/metrics":
+            raise NotFound("There is no such call.")
+        reply.head("text/plain")
+        reply.data(await self._ingesting.metrics())
+        reply.end(Usage())
 
     async def states(self) -> bytes:
         """How every wanted model stands, as JSON: {name: {state, phase, replicas, message}}."""
@@ -100,6 +114,8 @@ class Control:
 
     async def __del__(self) -> None:
         """Serve stops this replica."""
+        forget_place(self._replica)
+        self._server.close()
         for task in self._tasks:
             task.cancel()
         await self._ingesting.close()

@@ -8,8 +8,9 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from api.control.ingest_meter import IngestMeter
 from api.db import ingest as queries
 from api.db import models
 from api.db.ingest import Claim, Hold, Outcome, Part
@@ -46,6 +47,7 @@ class Desk:
     runner: Runner
     spec: IngestSpec
     lease_s: float = queries.LEASE_S
+    meter: IngestMeter = field(default_factory=IngestMeter)
 
 
 class GroupWork:
@@ -160,10 +162,13 @@ class GroupWork:
         while True:
             try:
                 async with self._desk.database.unit() as unit:
-                    return await queries.write(unit, store_id, parts)
+                    gone = await queries.write(unit, store_id, parts)
             except Unavailable:
                 log.info("the database is away; a batch of chunks waits")
                 await asyncio.sleep(RETRY_S)
+            else:
+                self._desk.meter.wrote(part for part in parts if part.hold.file_id not in gone)
+                return gone
 
     async def _renew(self, work: "asyncio.Task[None]") -> None:
         """Keep the leases; where nobody wants any of it, the work ends."""

@@ -6,6 +6,7 @@ at once what another one had: the other's work writes nothing any more.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Self
@@ -59,6 +60,15 @@ class Ingesting:
             tasks.create_task(listen(self._url, [queries.CHANNEL], lambda _: self._wake.set()))
             tasks.create_task(self._loop())
 
+    async def metrics(self) -> bytes:
+        """As Prometheus reads them."""
+        try:
+            async with self._desk.database.unit() as unit:
+                waiting, working = await queries.standing(unit)
+        except Unavailable:
+            return self._desk.meter.page(math.nan, math.nan)
+        return self._desk.meter.page(waiting, working)
+
     async def close(self) -> None:
         """Cancel what is on its way, give it back, and close the connections."""
         for group in self._groups:
@@ -87,7 +97,8 @@ class Ingesting:
         self._led = True
         if time.monotonic() - self._settled_at >= self._poll_s:
             async with self._desk.database.unit() as unit:
-                await queries.settle(unit)
+                settled = await queries.settle(unit)
+            self._desk.meter.abandoned(settled)
             self._settled_at = time.monotonic()
         while len(self._groups) < self._desk.spec.workers and await self._begun():
             pass

@@ -157,6 +157,13 @@ async def release_all(session: AsyncSession) -> int:
     return len(list(await session.scalars(query.values(leased_until=func.now()).returning(VectorStoreFile.file_id))))
 
 
+async def standing(session: AsyncSession) -> tuple[int, int]:
+    """How many files wait, and how many are worked on."""
+    leased = func.count().filter(VectorStoreFile.leased_until > func.now())
+    row = (await session.execute(select(func.count(), leased).where(VectorStoreFile.status == WAITING))).one()
+    return row[0] - row[1], row[1]
+
+
 async def settle(session: AsyncSession) -> int:
     """End what was tried too often, and take back what was written of cancelled files; how many there were."""
     over = VectorStoreFile.leased_until <= func.now()

@@ -21,6 +21,7 @@ def test_one_page_holds_ingress_engines_and_ray(stack: Stack) -> None:
     assert engine.labels["replica"]
     assert families["manta_embedding_texts"].samples[0].labels["model"] == "all-MiniLM-L6-v2"
     assert families["manta_search_stores"].samples[0].labels["part"] == "search"
+    assert families["manta_ingest_waiting_files"].samples[0].labels["part"] == "control"
     phases = {sample.labels.get("phase") for sample in families["manta_phase_seconds"].samples}
     assert {"edge", "lease", "first_byte", "total"} <= phases
 

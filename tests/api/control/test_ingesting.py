@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from api.db import models
 from api.db.session import Database
@@ -48,13 +49,28 @@ def loaded() -> None:
     embedder()
 
 
+def counts(page: bytes) -> dict[str, float]:
+    samples = [each for family in text_string_to_metric_families(page.decode()) for each in family.samples]
+    return {each.labels.get("outcome", each.name): each.value for each in samples if "_created" not in each.name}
+
+
 async def test_files_become_chunks_or_say_why_not(room: Room) -> None:
     one, two = await room.store(), await room.store()
     good = [await room.add(one, "a.md", "# Herons\n\nThey wade."), await room.add(two, "b.txt", LONG)]
     bad = await room.add(one, "c.pdf", "%PDF-1.4 this is none")
-    async with room.working():
+    async with room.working() as ingesting:
+        assert counts(await ingesting.metrics())["manta_ingest_waiting_files"] <= 3
         found = await room.ended(*good, bad)
+        now = counts(await ingesting.metrics())
     assert [state[0] for state in found] == ["completed", "completed", "failed"]
+    assert (now["completed"], now["failed"]) == (2, 1)
+    ((chunks, size),) = query(
+        room.postgres,
+        "SELECT count(*), sum(length(content) + length(vectors)) FROM chunks WHERE file_id = ANY(%s)",
+        good,
+    )
+    assert (now["manta_ingest_chunks_total"], now["manta_ingest_bytes_total"]) == (chunks, size)
+    assert now["manta_ingest_waiting_files"] == now["manta_ingest_working_files"] == 0
     assert found[2][1] == "invalid_file"
     assert all(room.whole(file) for file in good)
     assert query(room.postgres, "SELECT count(*) FROM vector_store_files WHERE leased_until IS NOT NULL") == [(0,)]
