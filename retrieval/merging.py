@@ -5,13 +5,15 @@ scored anew by the counts of all. So the result is that of one collection, but f
 than all do together, far down its ranking.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
 from retrieval import bm25, fusion
 from retrieval.bm25 import Counted
+from retrieval.index.protocol import Ids, Vectors
 from retrieval.query import Evidence, Hit, Query, by_vector, by_words, depth
 
 
@@ -22,34 +24,44 @@ def for_shards(query: Query) -> Query:
 
 def merged(query: Query, found: Sequence[Sequence[Hit]]) -> list[Hit]:
     """At most k hits, best first, from what each shard answered to `for_shards(query)`."""
-    hits = _scored(query, found)
-    rankings, weights = [], []
+    hits = [hit for answer in found for hit in answer]
+    evidence = [answer[0].evidence for answer in found if answer and answer[0].evidence is not None]
+    if not evidence:
+        return []
+    dense = np.array([hit.dense for hit in hits], np.float32)
+    lexical = _lexical(query, evidence, len(found))
+    fused = _fused(query, np.array([hit.chunk_id for hit in hits]), dense, lexical)
+    ranked = ((row, _hit(hits[row], score, float(lexical[row]))) for row, score in fused.items())
+    relevant = ((row, hit) for row, hit in ranked if hit.score >= query.threshold)
+    if query.mmr_lambda is None:
+        return [hit for _, hit in islice(relevant, query.k)]
+    return _different(query, relevant, np.concatenate([each.nearest for each in evidence if each.nearest is not None]))
+
+
+def _fused(query: Query, ids: Ids, dense: Vectors, lexical: Vectors) -> dict[int, float]:
+    """Rows and their fused scores, best first; of equals in a ranking the smaller id leads."""
+    by_id, rankings, weights = np.argsort(ids), [], []
     if by_vector(query):
-        rankings.append(sorted(hits, key=lambda hit: -hit.dense))
+        rankings.append(by_id[np.argsort(-dense[by_id], kind="stable")])
         weights.append(query.weights[0])
     if by_words(query):
-        rankings.append(sorted((hit for hit in hits if hit.lexical > 0), key=lambda hit: -hit.lexical))
+        worded = by_id[lexical[by_id] > 0]
+        rankings.append(worded[np.argsort(-lexical[worded], kind="stable")])
         weights.append(query.weights[1])
-    deep, by_id = depth(query), {hit.chunk_id: hit for hit in hits}
-    ids = [[hit.chunk_id for hit in ranking[:deep]] for ranking in rankings]
-    fused = fusion.fuse(ids, weights) if rankings else {}
-    ranked = [_bounded(by_id[chunk_id], score) for chunk_id, score in fused.items()]
-    ranked = [hit for hit in ranked if hit.score >= query.threshold]
-    return [replace(hit, evidence=None) for hit in _chosen(query, ranked)]
+    deep = depth(query)
+    return fusion.fuse([ranking[:deep].tolist() for ranking in rankings], weights) if rankings else {}
 
 
-def _scored(query: Query, found: Sequence[Sequence[Hit]]) -> list[Hit]:
-    """All candidates, in the order of their ids, with the scores that their words have among all."""
-    hits = sorted((hit for answer in found for hit in answer), key=lambda hit: hit.chunk_id)
-    counts = [counted for answer in found if answer and (counted := _evidence(answer[0]).counted) is not None]
+def _lexical(query: Query, evidence: Sequence[Evidence], shards: int) -> Vectors:
+    """What the words of each row say by the counts of all; zeros where there are none."""
+    lengths = np.concatenate([each.lengths for each in evidence])
+    counts = [each.counted for each in evidence if each.counted is not None]
     if not counts or not query.terms:
-        return hits
-    counted = _summed(counts, len(found))
-    held = np.stack([_evidence(hit).often for hit in hits])
-    lengths = np.array([_evidence(hit).length for hit in hits], np.int32)
-    most = sum(counted.weights(query.terms)) or 1
-    scores = (bm25.scores_of(counted, query.terms, held, lengths) / np.float32(most)).tolist()
-    return [replace(hit, lexical=score) for hit, score in zip(hits, scores, strict=True)]
+        return np.zeros(len(lengths), np.float32)
+    counted = _summed(counts, shards)
+    held = np.concatenate([each.often for each in evidence])
+    share: Vectors = bm25.scores_of(counted, query.terms, held, lengths)
+    return share / np.float32(sum(counted.weights(query.terms)) or 1)
 
 
 def _summed(counts: Sequence[Counted], shards: int) -> Counted:
@@ -59,19 +71,13 @@ def _summed(counts: Sequence[Counted], shards: int) -> Counted:
     return Counted(living * shards // len(counts), terms * shards // len(counts), holders)
 
 
-def _chosen(query: Query, ranked: Sequence[Hit]) -> Sequence[Hit]:
-    """The first k, or those that differ."""
-    if query.mmr_lambda is None or not ranked:
-        return ranked[: query.k]
-    vectors = np.stack([nearest for hit in ranked if (nearest := _evidence(hit).nearest) is not None])
-    places = fusion.diversify([hit.score for hit in ranked], vectors, query.k, query.mmr_lambda)
-    return [ranked[place] for place in places]
+def _different(query: Query, relevant: Iterator[tuple[int, Hit]], nearest: Vectors) -> list[Hit]:
+    pairs = list(relevant)
+    if not pairs or query.mmr_lambda is None:
+        return []
+    scores, rows = [hit.score for _, hit in pairs], [row for row, _ in pairs]
+    return [pairs[place][1] for place in fusion.diversify(scores, nearest[rows], query.k, query.mmr_lambda)]
 
 
-def _bounded(hit: Hit, fused: float) -> Hit:
-    return replace(hit, fused=min(fused, 1.0), dense=min(max(hit.dense, 0.0), 1.0), lexical=min(hit.lexical, 1.0))
-
-
-def _evidence(hit: Hit) -> Evidence:
-    assert hit.evidence is not None  # who asks for candidates gets them
-    return hit.evidence
+def _hit(found: Hit, fused: float, lexical: float) -> Hit:
+    return Hit(found.chunk_id, min(fused, 1.0), min(max(found.dense, 0.0), 1.0), min(lexical, 1.0))

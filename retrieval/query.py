@@ -39,14 +39,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What ranks a candidate among those of other shards.
+    """What ranks the candidates of one answer among those of other shards: a row for each, in their order.
 
-    `often` [t] and `length` are those of its terms, `counted` is what its shard counts (None: no terms were asked for),
-    `nearest` [d] the window that answers best (None: nothing was asked to differ).
+    `often` [n, t] and `lengths` [n] are of their terms, `counted` is what the shard counts (None: no terms were asked
+    for), `nearest` [n, d] the windows that answer best (None: nothing was asked to differ).
     """
 
     often: Numbers
-    length: int
+    lengths: Numbers
     counted: Counted | None
     nearest: Vectors | None
 
@@ -57,7 +57,7 @@ class Hit:
 
     All are from 0 to 1. `dense` is the cosine of its best window, 0 where it is negative; `lexical` its share of the
     BM25 score that a chunk could reach at most; `score` the better of both, whatever the other says. A candidate has
-    `dense` as it was found, no `fused`, and `evidence`.
+    `dense` as it was found, no `fused`, and the `evidence` that it has in common with those of its answer.
     """
 
     chunk_id: int

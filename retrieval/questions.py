@@ -39,30 +39,33 @@ def unpack(packed: bytes) -> Question:
 
 def pack_hits(found: Sequence[Sequence[Hit]]) -> bytes:
     """The answer to each query."""
-    return orjson.dumps([[_told(hit) for hit in hits] for hits in found], option=OPTIONS)
+    return orjson.dumps([_told(hits) for hits in found], option=OPTIONS)
 
 
 def unpack_hits(packed: bytes) -> list[list[Hit]]:
     """What `pack_hits` packed."""
-    return [[_hit(*hit) for hit in hits] for hits in orjson.loads(packed)]
+    return [_hits(*each) for each in orjson.loads(packed)]
 
 
-def _told(hit: Hit) -> tuple[Any, ...]:
-    scores, evidence = (hit.chunk_id, hit.fused, hit.dense, hit.lexical), hit.evidence
+def _told(hits: Sequence[Hit]) -> list[Any]:
+    scores = [(hit.chunk_id, hit.fused, hit.dense, hit.lexical) for hit in hits]
+    evidence = hits[0].evidence if hits else None
     if evidence is None:
-        return scores
+        return [scores, None]
     counted = evidence.counted
     counts = None if counted is None else (counted.living, counted.terms, counted.holders)
-    return *scores, (evidence.often, evidence.length, counts, evidence.nearest)
+    return [scores, (evidence.often, evidence.lengths, counts, evidence.nearest)]
 
 
-def _hit(chunk_id: int, fused: float, dense: float, lexical: float, told: Sequence[Any] | None = None) -> Hit:
-    if told is None:
-        return Hit(chunk_id, fused, dense, lexical)
-    often, length, counts, nearest = told
+def _hits(scores: Sequence[Sequence[Any]], told: Sequence[Any] | None) -> list[Hit]:
+    evidence = None if told is None else _evidence(len(scores), *told)
+    return [Hit(chunk_id, fused, dense, lexical, evidence) for chunk_id, fused, dense, lexical in scores]
+
+
+def _evidence(count: int, often: Any, lengths: Any, counts: Any, nearest: Any) -> Evidence:  # noqa: ANN401  JSON
     counted = None if counts is None else Counted(counts[0], counts[1], tuple(counts[2]))
-    vector = None if nearest is None else np.array(nearest, np.float32)
-    return Hit(chunk_id, fused, dense, lexical, Evidence(np.array(often, np.int32), length, counted, vector))
+    vectors = None if nearest is None else np.array(nearest, np.float32)
+    return Evidence(np.array(often, np.int32).reshape(count, -1), np.array(lengths, np.int32), counted, vectors)
 
 
 def _plain(query: Query) -> list[Any]:

@@ -1,6 +1,6 @@
 """What parts found, made into hits: rankings, their fusion, the threshold, and results that differ."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def answer(found: Found, parts: Sequence[Part]) -> list[Hit]:
     """At most k hits, best first; for `candidates` all that the rankings bring, in no order."""
     rankings, weights = _rankings(found)
     if found.query.candidates:
-        return list(_candidates({place for ranking in rankings for place in ranking}, found, parts))
+        return _candidates({place for ranking in rankings for place in ranking}, found, parts)
     query, fused = found.query, fusion.fuse(rankings, weights) if rankings else {}
     hits = [(_hit(place, score, found, parts), place) for place, score in fused.items()]
     hits = [pair for pair in hits if pair[0].score >= query.threshold]
@@ -46,15 +46,19 @@ def _hit(place: Spot, fused: float, found: Found, parts: Sequence[Part]) -> Hit:
     return Hit(chunk_id, min(fused, 1.0), min(max(dense, 0.0), 1.0), min(lexical, 1.0))
 
 
-def _candidates(places: Collection[Spot], found: Found, parts: Sequence[Part]) -> Iterator[Hit]:
-    query = found.query
+def _candidates(places: Collection[Spot], found: Found, parts: Sequence[Part]) -> list[Hit]:
+    """In the order of their parts and places, all with one evidence."""
+    query, spots = found.query, sorted(places)
+    held, lengths = [], []
     for number, part in enumerate(parts):
-        chunks = np.array(sorted(chunk for which, chunk in places if which == number), np.int32)
-        held = bm25.often(part.lexicon, query.terms, chunks)
-        for chunk, often in zip(chunks.tolist(), held, strict=True):
-            nearest = None if query.mmr_lambda is None else _nearest((number, chunk), found.vector, parts)
-            evidence = Evidence(often, part.lexicon.lengths[chunk], found.counted, nearest)
-            yield Hit(part.chunk_ids[chunk], 0.0, *_scores((number, chunk), found, parts), evidence)
+        chunks = np.array([chunk for which, chunk in spots if which == number], np.int32)
+        held.append(bm25.often(part.lexicon, query.terms, chunks))
+        lengths += [part.lexicon.lengths[chunk] for chunk in chunks]
+    nearest = None
+    if query.mmr_lambda is not None and spots:
+        nearest = np.stack([_nearest(spot, found.vector, parts) for spot in spots])
+    evidence = Evidence(np.concatenate(held), np.array(lengths, np.int32), found.counted, nearest)
+    return [Hit(parts[spot[0]].chunk_ids[spot[1]], 0.0, *_scores(spot, found, parts), evidence) for spot in spots]
 
 
 def _scores(place: Spot, found: Found, parts: Sequence[Part]) -> tuple[float, float]:
