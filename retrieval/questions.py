@@ -1,8 +1,9 @@
 """Questions to search and their answers as bytes, for whoever carries them between processes. It knows no index.
 
-JSON: numbers of a vector are written so that the same float32 come out.
+JSON: numbers of a vector are written so that the same float32 come out; many vectors go as base64 of theirs.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,9 +53,10 @@ def _told(hits: Sequence[Hit]) -> list[Any]:
     evidence = hits[0].evidence if hits else None
     if evidence is None:
         return [scores, None]
-    counted = evidence.counted
+    counted, nearest = evidence.counted, evidence.nearest
     counts = None if counted is None else (counted.living, counted.terms, counted.holders)
-    return [scores, (evidence.often, evidence.lengths, counts, evidence.nearest)]
+    vectors = None if nearest is None else b64encode(nearest.astype("<f4").tobytes()).decode()
+    return [scores, (evidence.often, evidence.lengths, counts, vectors)]
 
 
 def _hits(scores: Sequence[Sequence[Any]], told: Sequence[Any] | None) -> list[Hit]:
@@ -64,7 +66,7 @@ def _hits(scores: Sequence[Sequence[Any]], told: Sequence[Any] | None) -> list[H
 
 def _evidence(count: int, often: Any, lengths: Any, counts: Any, nearest: Any) -> Evidence:  # noqa: ANN401  JSON
     counted = None if counts is None else Counted(counts[0], counts[1], tuple(counts[2]))
-    vectors = None if nearest is None else np.array(nearest, np.float32)
+    vectors = None if nearest is None else np.frombuffer(b64decode(nearest), "<f4").reshape(count, -1)
     return Evidence(np.array(often, np.int32).reshape(count, -1), np.array(lengths, np.int32), counted, vectors)
 
 
