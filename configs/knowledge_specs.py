@@ -9,7 +9,7 @@ class KnowledgeSpec(Spec):
     """Answers from documents (`file_search` in chat)."""
 
     min_score: float = Field(
-        0.2,
+        0.3,
         ge=0,
         le=1,
         description="least search score of a passage, before any reranker, where a request names no `score_threshold`",
