@@ -14,6 +14,8 @@ from bench import processes
         ("ray::ServeReplica:model-all-MiniLM-L6-v2:replica.lease", "replica all-MiniLM-L6-v2"),
         ("ray::ServeController.listen_for_change", "serve controller"),
         ("ray::IDLE", "ray workers"),
+        ("ray::IngestWorker.run", "ingest"),
+        ("/usr/bin/python -P -m retrieval.reader 7", "reader"),
         ("ray::DashboardAgent", "ray agents"),
         ("VLLM::EngineCore", "engine core"),
         ("VLLM::Worker", "engine worker"),
