@@ -53,6 +53,14 @@ class Exchange:
         """Remember where to cancel."""
         self._link, self._stream = link, stream
 
+    async def ended(self) -> Usage:
+        """The usage of the whole answer, or what ended it. Whoever is cancelled while they wait stops the work."""
+        try:
+            return await asyncio.shield(self.finished)
+        except asyncio.CancelledError:
+            self.abandon(ClientGone())
+            raise
+
     def on_head(self, content_type: str) -> None:
         """See `serving.link.client.Sink`."""
         self._content_type = content_type

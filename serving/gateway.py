@@ -12,7 +12,7 @@ from configs.cluster import Cluster
 from configs.errors import EngineDied, MantaError, TimedOut
 from models.wire import Call, Usage
 from serving.apps import DEPLOYMENT
-from serving.exchange import Client, ClientGone, Exchange
+from serving.exchange import Client, Exchange
 from serving.leases import Lease, Leases, Target
 from serving.links import Links
 from serving.names import app_name
@@ -122,10 +122,7 @@ class Gateway:
         on_open(exchange)
         self._watch(exchange, deadlines)
         try:
-            return await exchange.finished
-        except asyncio.CancelledError:
-            exchange.abandon(ClientGone())
-            raise
+            return await exchange.ended()
         finally:
             del self._running[exchange]
             lease.give_back()

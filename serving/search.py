@@ -72,6 +72,8 @@ class Search(Linked):
             reply.end(Usage())
             return
         self._leases.use(call.lease)
+        if (task := asyncio.current_task()) is not None:
+            reply.on_cancel(task.cancel)
         asked = unpack(call.body)
         found = await self._following.find(asked.store_id, asked.min_seq, asked.queries)
         reply.head("application/json")

@@ -7,7 +7,7 @@ from configs.cluster import Cluster
 from retrieval import merging
 from retrieval.collection import Hit, Query
 from retrieval.finding import Finder
-from serving.finder import SearchFinder
+from serving.finder import NoFinder, SearchFinder
 from serving.names import search_apps
 
 
@@ -26,5 +26,7 @@ class ShardedFinder:
 
 def finder_of(cluster: Cluster) -> Finder:
     """Who asks the search application of this cluster, or all its shards."""
+    if not cluster.configuration.search.enabled:
+        return NoFinder()
     shards = [SearchFinder(cluster, app) for app in search_apps(cluster.configuration.search.shards)]
     return shards[0] if len(shards) == 1 else ShardedFinder(shards)

@@ -27,7 +27,6 @@ MODEL = "model:"
 CONTROLLER = "ServeController"
 INGEST = "IngestWorker"
 REPLICA = "ServeReplica:"
-PARTS = ("launcher", "schema", "postgres", "valkey", "ray", "controller", "control", "ingress", "search")
 
 
 @app.command(epilog="Example: manta logs --part model:starter -n 100 -f")

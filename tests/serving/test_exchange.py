@@ -86,6 +86,25 @@ async def test_abandoning_stops_the_work_and_the_usage_still_arrives() -> None:
         assert await asyncio.wait_for(used, TIMEOUT_S) == USAGE
 
 
+async def test_who_is_cancelled_while_they_wait_stops_the_work() -> None:
+    stopped = asyncio.Event()
+
+    async def until_cancelled(call: Call, reply: StreamReply) -> None:
+        reply.on_cancel(stopped.set)
+        reply.data(b"one")
+        await asyncio.Event().wait()
+
+    async with linked(desk := Desk(until_cancelled)) as link:
+        exchange = Exchange(Screen())
+        exchange.opened(link, link.open(call(), exchange))
+        waiting = asyncio.create_task(exchange.ended())
+        await asyncio.wait_for(desk.changed.wait(), TIMEOUT_S)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.wait_for(stopped.wait(), TIMEOUT_S)
+
+
 async def test_the_first_token_is_overdue_until_it_came() -> None:
     exchange = Exchange(Screen())
     assert exchange.overdue(ENDLESS, ENDLESS) is None
