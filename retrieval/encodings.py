@@ -20,10 +20,14 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 """UTF-32's before UTF-16's: the one begins with the other."""
-BINARY = (
-    b"GIF8", b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"\0\0\1\0", b"\x7fELF", b"\x1f\x8b\x08", b"ID3", b"OggS",
-)  # fmt: skip
-"""How files begin that are no text, and that may be too short to look like none: icons, pixels that count readers."""
+BINARY = re.compile(
+    rb"GIF8[79]a[^\0-\x08\x0e-\x1f]{0,6}[\0-\x08\x0e-\x1f]|ID3[\0-\x08]|OggS\0|II\*\0|MM\0\*|\0\0\x01\0[^\0]"
+    rb"|\x89PNG\r?\n|\xff\xd8\xff|\x7fELF|\x1f\x8b\x08"
+)
+"""How files begin that are no text, and that may be too short to look like none: icons, pixels that count readers.
+
+Letters alone are no sign ("ID3 tags are ..."): after them comes a byte that no text has there.
+"""
 COMMON = [
     "cp1252", "cp1250", "iso8859_2", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp932", "euc_jp",
     "gb18030", "big5", "cp949", "utf_16_le", "utf_16_be",
@@ -43,7 +47,7 @@ def decode(data: bytes, declared: str | None = None) -> str:
     Raises:
         Unreadable: it is no text.
     """
-    if data.startswith(BINARY):
+    if BINARY.match(data):
         raise unsupported(NO_TEXT)
     text = clean(_decoded(data, declared))
     sample = text[:SAMPLE_BYTES]

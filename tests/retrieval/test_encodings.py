@@ -56,3 +56,32 @@ def test_what_is_no_text_is_refused(data: bytes) -> None:
     with pytest.raises(Unreadable) as caught:
         decode(data)
     assert caught.value.code == "unsupported_file"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ID3 tags are the metadata of MP3 files.\n", "ID3,name\n1,a\n", "ID3\tname\n", "ID3\n", "ID3",
+        "GIF89a is the second version of the format.\n", "GIF8", "GIF87a\r\n\tand GIF89a\r\n",
+        "OggS is the capture pattern of a page.\n", "OggS", "II* and MM* are byte orders.\n",
+    ],
+)  # fmt: skip
+def test_a_text_about_a_format_is_none_of_it(text: str) -> None:
+    assert decode(text.encode()) == clean(text)
+
+
+def test_latvian_is_no_icon() -> None:
+    assert decode("Ābeles zied.".encode("utf-32-be")) == "Ābeles zied."
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"ID3\x03\0\0\0\0\0\x15TIT2", b"ID3\x04\0", b"OggS\0\x02", b"\0\0\1\0\1\0\x10\x10", b"MM\0*\0\0\0\x08",
+        b"II*\0\x08", b"GIF89a\1\0\1\0\x80\0\0\xff\xff\xff;", b"GIF87a  @ \xf7\0\0", b"\xff\xd8\xff\xe0\0\x10JFIF",
+        b"\x7fELF\2",
+    ],
+)  # fmt: skip
+def test_a_small_file_of_a_known_kind_is_refused(data: bytes) -> None:
+    with pytest.raises(Unreadable):
+        decode(data)
