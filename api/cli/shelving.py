@@ -40,11 +40,13 @@ class Known:
     digest: str
     status: str
     error: dict[str, str] | None
+    others: dict[str, Any] = field(default_factory=dict)
+    """Attributes that somebody gave it, and that stay."""
 
     @property
-    def attributes(self) -> dict[str, str]:
-        """Those by which it is known again."""
-        return {"path": self.path, "digest": self.digest}
+    def attributes(self) -> dict[str, Any]:
+        """All of them; it is known again by its path and digest."""
+        return {**self.others, "path": self.path, "digest": self.digest}
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ def known_files(client: Client, store_id: str) -> dict[str, list[Known]]:
         if path := attributes.get("path"):
             digest = str(attributes.get("digest", ""))
             found.setdefault(str(path), []).append(
-                Known(each["id"], str(path), digest, each["status"], each["last_error"])
+                Known(each["id"], str(path), digest, each["status"], each["last_error"], attributes)
             )
     return found
 
@@ -151,9 +153,9 @@ def find_moves(plan: Plan) -> None:
 
 
 def move(client: Client, store_id: str, files: Sequence[Known]) -> None:
-    """Give files that moved their new paths."""
+    """Give files that moved their new paths; one that is gone meanwhile is no error."""
     for each in files:
-        patient(client.post, f"{STORES}/{store_id}/files/{each.id}", {"attributes": each.attributes})
+        _unless_gone(client.post, f"{STORES}/{store_id}/files/{each.id}", {"attributes": each.attributes})
 
 
 @dataclass(slots=True)
@@ -210,11 +212,15 @@ def wait(client: Client, store_id: str, sent: Sent, told: Callable[[int], None])
 def remove(client: Client, files: Sequence[Known]) -> None:
     """Delete files that this command had uploaded; one that is gone already is no error."""
     for each in files:
-        try:
-            patient(client.delete, f"/v1/files/{each.id}")
-        except Refusal as refusal:
-            if refusal.status != HTTPStatus.NOT_FOUND:
-                raise
+        _unless_gone(client.delete, f"/v1/files/{each.id}")
+
+
+def _unless_gone(call: Callable[..., Any], *arguments: object) -> None:
+    try:
+        patient(call, *arguments)
+    except Refusal as refusal:
+        if refusal.status != HTTPStatus.NOT_FOUND:
+            raise
 
 
 def patient(call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401  any JSON
@@ -245,7 +251,8 @@ def _entry(client: Client, each: Local | Known, sent: Sent) -> dict[str, Any] | 
             sent.refused.append({"path": each.path, "code": "unreadable", "message": error.strerror or "unreadable"})
             return None
     sent.paths[file_id] = each.path
-    return {"file_id": file_id, "attributes": {"path": each.path, "digest": each.digest}}
+    attributes = each.attributes if isinstance(each, Known) else {"path": each.path, "digest": each.digest}
+    return {"file_id": file_id, "attributes": attributes}
 
 
 def _uploaded(client: Client, local: Local) -> Any:  # noqa: ANN401  any JSON

@@ -81,6 +81,14 @@ def told(result: Result, code: int = 0) -> dict[str, object]:
     return found
 
 
+async def attributes(person: Person) -> dict[str, dict[str, object]]:
+    """Of every file of the only store, by its address."""
+    (store,) = (await person.http.get("/v1/vector_stores", headers=person.headers)).json()["data"]
+    place = f"/v1/vector_stores/{store['id']}/files"
+    files = (await person.http.get(place, headers=person.headers)).json()["data"]
+    return {f"{place}/{each['id']}": each["attributes"] for each in files}
+
+
 def held(app: Application) -> list[str]:
     """Status and number of chunks of every file."""
     rows = query(app.postgres, "SELECT status, chunk_count FROM vector_store_files ORDER BY created_at, file_id")
@@ -114,16 +122,21 @@ async def test_a_folder_is_brought_along(knowing: Application, run: Command, ind
 
 
 async def test_a_file_that_moved_is_not_embedded_again(
-    knowing: Application, run: Command, indexing: ThreadRunner, handbook: Path
+    knowing: Application, person: Person, run: Command, indexing: ThreadRunner, handbook: Path
 ) -> None:
     told(await run(str(handbook), "--json"))
     done = len(indexing.groups)
+    files = await attributes(person)
+    path, c = next((path, each) for path, each in files.items() if each["path"] == "handbook/c.txt")
+    given = {"attributes": {**c, "team": "birds", "year": 2026, "public": True}}
+    assert (await person.http.post(path, json=given, headers=person.headers)).status_code == 200
     (handbook / "birds").mkdir()
     (handbook / "c.txt").rename(handbook / "birds" / "c.txt")
     would = told(await run(str(handbook), "--delete", "--dry-run", "--json"))
     assert (would["moved"], would["new"], would["removed"]) == (["handbook/birds/c.txt"], [], [])
     moved = told(await run(str(handbook), "--delete", "--json"))
     assert (moved["moved"], moved["new"], moved["removed"]) == (["handbook/birds/c.txt"], [], [])
+    assert (await attributes(person))[path] == {**given["attributes"], "path": "handbook/birds/c.txt"}
     again = told(await run(str(handbook), "--delete", "--json"))
     assert (again["unchanged"], again["moved"], again["removed"]) == (3, [], [])
     assert held(knowing) == ["completed 1"] * 3

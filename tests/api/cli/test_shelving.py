@@ -1,10 +1,12 @@
 """What has to be done is read off what is here and what the store says."""
 
+from typing import Any, cast
+
 import pytest
 
-from api.cli.client import Refusal
+from api.cli.client import Client, Refusal
 from api.cli.local_files import Gathered, Local, Skipped
-from api.cli.shelving import Known, find_moves, patient, plan_of
+from api.cli.shelving import Known, find_moves, move, patient, plan_of
 
 
 def local(path: str, digest: str = "1") -> Local:
@@ -93,3 +95,27 @@ def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
         patient(lambda: (_ for _ in ()).throw(Refusal("never", 503)))
     with pytest.raises(Refusal):
         patient(lambda: (_ for _ in ()).throw(Refusal("wrong", 400)))
+
+
+class Answering:
+    """A server of which each call is answered in turn."""
+
+    def __init__(self, *answers: Refusal | None) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, Any]] = []
+
+    def post(self, path: str, body: object) -> None:
+        self.asked.append((path, body))
+        answer = self.answers.pop(0)
+        if answer is not None:
+            raise answer
+
+
+def test_a_file_that_is_gone_while_others_move_ends_nothing() -> None:
+    gone, stays = known("b/a"), Known("file-2", "b/c", "2", "completed", None, {"team": "birds", "path": "old/c"})
+    server = Answering(Refusal("There is no such file.", 404), None)
+    move(cast("Client", server), "vs_1", [gone, stays])
+    attributes = {"team": "birds", "path": "b/c", "digest": "2"}
+    assert server.asked[1] == ("/v1/vector_stores/vs_1/files/file-2", {"attributes": attributes})
+    with pytest.raises(Refusal):
+        move(cast("Client", Answering(Refusal("no", 403))), "vs_1", [stays])
