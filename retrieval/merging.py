@@ -1,8 +1,8 @@
 """The candidates of a store's shards put together, and ranked as one collection would rank them. It knows no index.
 
-Each shard brings what leads its own rankings, as deep as one collection looks, and what BM25 counts in it; words are
-scored anew by the counts of all. So the result is that of one collection, but for words that a shard ranks otherwise
-than all do together, far down its ranking.
+Each shard brings what leads its own rankings, as deep as one collection looks, and, also where that is nothing, what
+BM25 counts in it; words are scored anew by the counts of all. So the result is that of one collection, but for words
+that a shard ranks otherwise than all do together, far down its ranking.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ import numpy as np
 from retrieval import bm25, fusion
 from retrieval.bm25 import Counted
 from retrieval.index.protocol import Ids, Vectors
-from retrieval.query import Evidence, Hit, Query, by_vector, by_words, depth
+from retrieval.query import Candidates, Evidence, Hit, Query, by_vector, by_words, depth
 
 
 def for_shards(query: Query) -> Query:
@@ -24,18 +24,22 @@ def for_shards(query: Query) -> Query:
 
 def merged(query: Query, found: Sequence[Sequence[Hit]]) -> list[Hit]:
     """At most k hits, best first, from what each shard answered to `for_shards(query)`."""
-    hits = [hit for answer in found for hit in answer]
-    evidence = [answer[0].evidence for answer in found if answer and answer[0].evidence is not None]
-    if not evidence:
+    hits, evidence = [hit for answer in found for hit in answer], [_evidence(answer) for answer in found]
+    if not hits:
         return []
     dense = np.array([hit.dense for hit in hits], np.float32)
-    lexical = _lexical(query, evidence, len(found))
+    lexical = _lexical(query, evidence)
     fused = _fused(query, np.array([hit.chunk_id for hit in hits]), dense, lexical)
     ranked = ((row, _hit(hits[row], score, float(lexical[row]))) for row, score in fused.items())
     relevant = ((row, hit) for row, hit in ranked if hit.score >= query.threshold)
     if query.mmr_lambda is None:
         return [hit for _, hit in islice(relevant, query.k)]
     return _different(query, relevant, np.concatenate([each.nearest for each in evidence if each.nearest is not None]))
+
+
+def _evidence(answer: Sequence[Hit]) -> Evidence:
+    assert isinstance(answer, Candidates), "a shard was not asked for candidates"
+    return answer.evidence
 
 
 def _fused(query: Query, ids: Ids, dense: Vectors, lexical: Vectors) -> dict[int, float]:
@@ -52,23 +56,21 @@ def _fused(query: Query, ids: Ids, dense: Vectors, lexical: Vectors) -> dict[int
     return fusion.fuse([ranking[:deep].tolist() for ranking in rankings], weights) if rankings else {}
 
 
-def _lexical(query: Query, evidence: Sequence[Evidence], shards: int) -> Vectors:
+def _lexical(query: Query, evidence: Sequence[Evidence]) -> Vectors:
     """What the words of each row say by the counts of all; zeros where there are none."""
     lengths = np.concatenate([each.lengths for each in evidence])
     counts = [each.counted for each in evidence if each.counted is not None]
     if not counts or not query.terms:
         return np.zeros(len(lengths), np.float32)
-    counted = _summed(counts, shards)
-    held = np.concatenate([each.often for each in evidence])
+    counted = _summed(counts)
+    held = np.concatenate([each.often for each in evidence if len(each.often)])
     share: Vectors = bm25.scores_of(counted, query.terms, held, lengths)
     return share / np.float32(sum(counted.weights(query.terms)) or 1)
 
 
-def _summed(counts: Sequence[Counted], shards: int) -> Counted:
-    """Of all; a shard without candidates tells nothing, and holds as much as another one."""
+def _summed(counts: Sequence[Counted]) -> Counted:
     holders = tuple(sum(each) for each in zip(*(counted.holders for counted in counts), strict=True))
-    living, terms = sum(counted.living for counted in counts), sum(counted.terms for counted in counts)
-    return Counted(living * shards // len(counts), terms * shards // len(counts), holders)
+    return Counted(sum(counted.living for counted in counts), sum(counted.terms for counted in counts), holders)
 
 
 def _different(query: Query, relevant: Iterator[tuple[int, Hit]], nearest: Vectors) -> list[Hit]:

@@ -1,6 +1,6 @@
 """What is asked of a collection, and what it answers. It knows no index."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,6 +38,26 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that was found. Hits come in order of `fused`, which tells rank and not relevance.
+
+    All are from 0 to 1. `dense` is the cosine of its best window, 0 where it is negative; `lexical` its share of the
+    BM25 score that a chunk could reach at most; `score` the better of both, whatever the other says. A candidate has
+    `dense` as it was found, and no `fused`.
+    """
+
+    chunk_id: int
+    fused: float
+    dense: float
+    lexical: float
+
+    @property
+    def score(self) -> float:
+        """How relevant it is by itself, from 0 to 1."""
+        return max(self.dense, self.lexical)
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What ranks the candidates of one answer among those of other shards: a row for each, in their order.
 
@@ -51,25 +71,12 @@ class Evidence:
     nearest: Vectors | None
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A chunk that was found. Hits come in order of `fused`, which tells rank and not relevance.
+class Candidates(list[Hit]):
+    """The answer of one shard, in no order, with what ranks it among those of others; also where nothing was found."""
 
-    All are from 0 to 1. `dense` is the cosine of its best window, 0 where it is negative; `lexical` its share of the
-    BM25 score that a chunk could reach at most; `score` the better of both, whatever the other says. A candidate has
-    `dense` as it was found, no `fused`, and the `evidence` that it has in common with those of its answer.
-    """
-
-    chunk_id: int
-    fused: float
-    dense: float
-    lexical: float
-    evidence: Evidence | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def score(self) -> float:
-        """How relevant it is by itself, from 0 to 1."""
-        return max(self.dense, self.lexical)
+    def __init__(self, hits: Iterable[Hit], evidence: Evidence) -> None:
+        super().__init__(hits)
+        self.evidence = evidence
 
 
 @dataclass(slots=True)

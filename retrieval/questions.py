@@ -13,7 +13,7 @@ import orjson
 
 from retrieval.bm25 import Counted
 from retrieval.filters import Comparison, Compound, Filter
-from retrieval.query import Evidence, Hit, Query
+from retrieval.query import Candidates, Evidence, Hit, Query
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
@@ -50,9 +50,9 @@ def unpack_hits(packed: bytes) -> list[list[Hit]]:
 
 def _told(hits: Sequence[Hit]) -> list[Any]:
     scores = [(hit.chunk_id, hit.fused, hit.dense, hit.lexical) for hit in hits]
-    evidence = hits[0].evidence if hits else None
-    if evidence is None:
+    if not isinstance(hits, Candidates):
         return [scores, None]
+    evidence = hits.evidence
     counted, nearest = evidence.counted, evidence.nearest
     counts = None if counted is None else (counted.living, counted.terms, counted.holders)
     vectors = None if nearest is None else b64encode(nearest.astype("<f4").tobytes()).decode()
@@ -60,14 +60,15 @@ def _told(hits: Sequence[Hit]) -> list[Any]:
 
 
 def _hits(scores: Sequence[Sequence[Any]], told: Sequence[Any] | None) -> list[Hit]:
-    evidence = None if told is None else _evidence(len(scores), *told)
-    return [Hit(chunk_id, fused, dense, lexical, evidence) for chunk_id, fused, dense, lexical in scores]
+    hits = [Hit(chunk_id, fused, dense, lexical) for chunk_id, fused, dense, lexical in scores]
+    return hits if told is None else Candidates(hits, _evidence(len(scores), *told))
 
 
 def _evidence(count: int, often: Any, lengths: Any, counts: Any, nearest: Any) -> Evidence:  # noqa: ANN401  JSON
     counted = None if counts is None else Counted(counts[0], counts[1], tuple(counts[2]))
-    vectors = None if nearest is None else np.frombuffer(b64decode(nearest), "<f4").reshape(count, -1)
-    return Evidence(np.array(often, np.int32).reshape(count, -1), np.array(lengths, np.int32), counted, vectors)
+    shape = (count, -1 if count else 0)
+    vectors = None if nearest is None else np.frombuffer(b64decode(nearest), "<f4").reshape(shape)
+    return Evidence(np.array(often, np.int32).reshape(shape), np.array(lengths, np.int32), counted, vectors)
 
 
 def _plain(query: Query) -> list[Any]:

@@ -8,13 +8,13 @@ from retrieval import bm25, fusion
 from retrieval.bm25 import Scored
 from retrieval.index.protocol import Vectors
 from retrieval.part import Part
-from retrieval.query import Evidence, Found, Hit, Spot, by_vector, by_words
+from retrieval.query import Candidates, Evidence, Found, Hit, Spot, by_vector, by_words
 
 Ranked = list[tuple[Hit, Spot]]
 
 
 def answer(found: Found, parts: Sequence[Part]) -> list[Hit]:
-    """At most k hits, best first; for `candidates` all that the rankings bring, in no order."""
+    """At most k hits, best first; for `candidates` all that the rankings bring (`Candidates`)."""
     rankings, weights = _rankings(found)
     if found.query.candidates:
         return _candidates({place for ranking in rankings for place in ranking}, found, parts)
@@ -46,8 +46,8 @@ def _hit(place: Spot, fused: float, found: Found, parts: Sequence[Part]) -> Hit:
     return Hit(chunk_id, min(fused, 1.0), min(max(dense, 0.0), 1.0), min(lexical, 1.0))
 
 
-def _candidates(places: Collection[Spot], found: Found, parts: Sequence[Part]) -> list[Hit]:
-    """In the order of their parts and places, all with one evidence."""
+def _candidates(places: Collection[Spot], found: Found, parts: Sequence[Part]) -> Candidates:
+    """In the order of their parts and places."""
     query, spots = found.query, sorted(places)
     held, lengths = [], []
     for number, part in enumerate(parts):
@@ -58,7 +58,8 @@ def _candidates(places: Collection[Spot], found: Found, parts: Sequence[Part]) -
     if query.mmr_lambda is not None and spots:
         nearest = np.stack([_nearest(spot, found.vector, parts) for spot in spots])
     evidence = Evidence(np.concatenate(held), np.array(lengths, np.int32), found.counted, nearest)
-    return [Hit(parts[spot[0]].chunk_ids[spot[1]], 0.0, *_scores(spot, found, parts), evidence) for spot in spots]
+    hits = (Hit(parts[spot[0]].chunk_ids[spot[1]], 0.0, *_scores(spot, found, parts)) for spot in spots)
+    return Candidates(hits, evidence)
 
 
 def _scores(place: Spot, found: Found, parts: Sequence[Part]) -> tuple[float, float]:

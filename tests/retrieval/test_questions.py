@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from retrieval.bm25 import Counted
 from retrieval.filters import parse
-from retrieval.query import Evidence, Hit, Query
+from retrieval.query import Candidates, Evidence, Hit, Query
 from retrieval.questions import pack, pack_hits, unpack, unpack_hits
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -59,7 +59,9 @@ def test_a_vector_that_is_none_arrives_as_that() -> None:
 
 @given(st.lists(st.lists(st.builds(Hit, st.integers(0, 2**62), shares, shares, shares))))
 def test_hits_arrive_as_they_were_found(found: list[list[Hit]]) -> None:
-    assert unpack_hits(pack_hits(found)) == found
+    arrived = unpack_hits(pack_hits(found))
+    assert arrived == found
+    assert not any(isinstance(each, Candidates) for each in arrived)
 
 
 @given(st.integers(0, 4), st.integers(0, 3), st.booleans(), st.booleans())
@@ -69,14 +71,13 @@ def test_candidates_arrive_with_their_evidence(count: int, terms: int, worded: b
     nearest = drawn.normal(size=(count, 5)).astype(np.float32) if differ else None
     often = drawn.integers(0, 9, (count, terms)).astype(np.int32)
     evidence = Evidence(often, drawn.integers(0, 99, count).astype(np.int32), counted, nearest)
-    sent = [Hit(number, 0.0, -0.5, 0.25, evidence) for number in range(count)]
+    sent = Candidates([Hit(number, 0.0, -0.5, 0.25) for number in range(count)], evidence)
     (got,) = unpack_hits(pack_hits([sent]))
+    assert isinstance(got, Candidates)
     assert got == sent
-    for each in got:
-        assert each.evidence is not None
-        assert each.evidence.often.tolist() == often.tolist()
-        assert each.evidence.lengths.tolist() == evidence.lengths.tolist()
-        assert each.evidence.counted == counted
-        assert (each.evidence.nearest is None) == (nearest is None)
-        if each.evidence.nearest is not None and nearest is not None:
-            assert each.evidence.nearest.tobytes() == nearest.tobytes()
+    assert got.evidence.often.tolist() == often.tolist()
+    assert got.evidence.lengths.tolist() == evidence.lengths.tolist()
+    assert got.evidence.counted == counted
+    assert (got.evidence.nearest is None) == (nearest is None)
+    if got.evidence.nearest is not None and nearest is not None:
+        assert got.evidence.nearest.tobytes() == nearest.tobytes()
