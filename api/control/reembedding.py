@@ -24,7 +24,7 @@ from api.knowledge.stores import REMOVED_AT_ONCE, remove
 from api.vault.keys import DataKey
 from api.vault.vault import Vault
 from configs.cluster import Cluster
-from configs.errors import NotFound, Unavailable, Unreadable
+from configs.errors import MantaError, NotFound, Unavailable, Unreadable
 from configs.seal import seal
 from retrieval.collection import Query
 from retrieval.feed import attributes_place
@@ -72,10 +72,10 @@ class Reembedding:
         await self._database.close()
 
     async def turn(self) -> int:
-        """Bring every new index nearer to its end; how many took their place.
+        """Bring every new index nearer to its end; how many took their place. One that cannot go on waits for the next.
 
         Raises:
-            Unavailable: the database or search is away.
+            Unavailable: the database is away.
         """
         async with self._database.unit() as unit:
             attempts = await queries.attempts(unit)
@@ -83,7 +83,9 @@ class Reembedding:
         for store, new in attempts:
             try:
                 done += await self._advance(store, store.index_id or store.id, new)
-            except Unreadable as error:
+            except Unavailable as error:
+                log.info("%s waits to be embedded anew: %s", store.id, error.message)
+            except MantaError as error:
                 log.warning("%s cannot be embedded anew: %s", store.id, error.message)
         await self._clear()
         return done

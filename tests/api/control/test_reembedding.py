@@ -1,5 +1,6 @@
 """A second index beside the first, and the moment when it takes its place. Chunks are written as by the ingest."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from api.db import knowledge, reembedding, vector_stores
 from api.db.tables import VectorStore, VectorStoreFile
 from api.knowledge.store_files import StoreFiles, Wanted
 from api.knowledge.stores import Embedding, Stores
-from configs.errors import NotFound, Unavailable
+from configs.errors import BadRequest, MantaError, NotFound, Unavailable
 from configs.postgres import EmbeddedPostgres
 from models.embedding.probe import kept
 from retrieval.collection import Hit, Query
 from retrieval.filters import parse
+from retrieval.finding import Finder
 from tests.fixtures.database import query
 from tests.fixtures.shelves import D, Replica, Shelf, near, vector
 
@@ -219,9 +221,44 @@ async def test_nothing_is_swapped_that_search_has_not_read(life: Life) -> None:
     await life.job.turn()
     await life.embed(file_id, 1)
     away = Reembedding(life.store.jobs, life.store.vault, Away(), always)
-    with pytest.raises(Unavailable):
-        await away.turn()
+    assert await away.turn() == 0
     assert (await life.index()).id == life.store.id
+    assert await life.job.turn() == 1
+
+
+class Partly:
+    """Search that cannot read one index."""
+
+    def __init__(self, finder: Finder, index_id: str, error: MantaError) -> None:
+        self.finder = finder
+        self.index_id = index_id
+        self.error = error
+
+    async def find(self, store_id: str, min_seq: int, queries: Sequence[Query]) -> list[list[Hit]]:
+        if store_id == self.index_id:
+            raise self.error
+        return await self.finder.find(store_id, min_seq, queries)
+
+
+@pytest.mark.parametrize("error", [Unavailable("it does not fit"), BadRequest("a chunk has no vector")])
+async def test_one_that_cannot_be_read_holds_up_no_other(life: Life, error: MantaError) -> None:
+    shelf = Shelf(life.store.database, life.store.jobs, life.store.vault, life.store.scope)
+    await shelf.make()
+    other = Life(shelf, life.postgres, life.replica)
+    lives = [life, other]
+    files = [await each.filled(1) for each in lives]
+    for each in lives:
+        await each.begin()
+    await life.job.turn()
+    for each, file_id in zip(lives, files, strict=True):
+        await each.embed(file_id, 1)
+    finder = Partly(life.replica.following, (await life.new()).id, error)
+    job = Reembedding(life.store.jobs, life.store.vault, finder, always)
+    assert await job.turn() == 1
+    assert [(await each.index()).embedding_model for each in lives] == ["any", "other"]
+    query(life.postgres, "UPDATE vector_stores SET index_since = now() - interval '1 hour'")
+    assert await job.turn() == 0
+    assert query(life.postgres, "SELECT 1 FROM chunks WHERE vector_store_id = %s", shelf.id) == []
     assert await life.job.turn() == 1
 
 
