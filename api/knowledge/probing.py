@@ -1,12 +1,14 @@
 """Whether a model is still the one that a store was embedded with: asked now and then, never at each search."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from api.db.vector_stores import Searched
 from api.directory import Entry
-from configs.errors import Unavailable
+from configs.errors import MantaError, Unavailable
 from models.embedding.probe import is_same
 from models.embedding.protocol import Vectors
 
@@ -23,10 +25,11 @@ class _Known:
 
 
 class Probes:
-    """What each model makes of the sentence now, as this process last heard."""
+    """What each model makes of the sentence now, as this process last heard. Who comes at once shares one question."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
+        self._asking: dict[str, tuple[Entry, asyncio.Task[Vectors]]] = {}
 
     async def check(self, stores: Sequence[Searched], entries: Mapping[str, Entry], ask: Ask) -> None:
         """Let only those models, here by name, search these stores that embedded them; `ask` has one make its probe.
@@ -48,9 +51,27 @@ class Probes:
             if now < known.until:
                 return known.vector
             known.until = now + PROBED_S  # who searches meanwhile goes on with what is known
+        going = self._asking.get(entry.name)
+        if going is not None and going[0] == entry:
+            try:
+                return await asyncio.shield(going[1])
+            except MantaError:  # it may be about who asked first: a right, or a client that left
+                return await self._asked(entry, ask)
+        task = asyncio.create_task(self._asked(entry, ask))
+        self._asking[entry.name] = entry, task
+        task.add_done_callback(partial(self._over, entry.name))
+        return await asyncio.shield(task)
+
+    async def _asked(self, entry: Entry, ask: Ask) -> Vectors:
         vector = await ask(entry)
-        self._known[entry.name] = _Known(entry, vector, now + PROBED_S)
+        self._known[entry.name] = _Known(entry, vector, time.monotonic() + PROBED_S)
         return vector
+
+    def _over(self, name: str, task: asyncio.Task[Vectors]) -> None:
+        if self._asking[name][1] is task:
+            del self._asking[name]
+        if not task.cancelled():
+            task.exception()  # who began it may have left: nobody else would take it
 
 
 def _other(name: str, gives: str) -> Unavailable:
