@@ -9,11 +9,15 @@ asked.
 """
 
 import asyncio
+import os
 import select
+import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from psycopg import AsyncConnection, Error
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -29,6 +33,17 @@ STATEMENT_TIMEOUT_MS = 5000
 """Jobs, which have no deadline, have no such limit either."""
 DEADLINE_S = 8.0
 """Of a whole unit of work: a server that is frozen, or a network that swallows, ends no statement by itself."""
+KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""libpq's, over TCP: a router forgets connections that rest, and a peer that is gone tells nobody. Seconds, and ms."""
+PINGED_AFTER_S = 60.0
+"""A connection that rested longer is asked whether it lives before it is used."""
+PING_S = 1.0
 APP_ROLE = "manta_app"
 JOBS_ROLE = "manta_jobs"
 AUDIT_ROLE = "manta_audit"
@@ -49,21 +64,23 @@ class Database:
         deadline_s: float | None = DEADLINE_S,
     ) -> None:
         self._deadline_s = deadline_s
-        own = make_url(psycopg_url(url)).username == role
-        self._role = None if own else role
+        given = make_url(psycopg_url(url))
+        self._role = None if given.username == role else role
         """What this account becomes for each unit of work, where it has no login of that role."""
         self._engine = create_async_engine(
             psycopg_url(url),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_WAIT_S,
-            connect_args={
+            connect_args={name: value for name, value in KEEPALIVE.items() if name not in given.query}
+            | {
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "application_name": application,
                 "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS if deadline_s is not None else 0}",
                 "prepare_threshold": None,
             },
         )
+        event.listen(self._engine.sync_engine, "checkin", _rests)
         event.listen(self._engine.sync_engine, "checkout", _refuse_dead)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 
@@ -142,15 +159,40 @@ async def _configure(session: Unit, wanted: dict[str, str]) -> None:
         await session.execute(text(f"select {calls}"), values)
 
 
-def _refuse_dead(connection: Any, *_: object) -> None:  # noqa: ANN401  SQLAlchemy's, of no public type
+def _rests(_: object, record: Any) -> None:  # noqa: ANN401  SQLAlchemy's, of no public type
+    record.info["rests_since"] = time.monotonic()
+
+
+def _refuse_dead(connection: Any, record: Any, _: object) -> None:  # noqa: ANN401  SQLAlchemy's, of no public type
     """A pooled connection of which something can be read was ended by the server: the pool takes another.
 
-    That is known without asking the server, which would cost as much as a statement in each unit of work.
+    That is known without asking the server, which would cost as much as a statement in each unit of work. It is asked
+    where the connection rested for long: what lies between may have dropped it without a word.
     """
     idle = select.poll()
     idle.register(connection.driver_connection.fileno(), select.POLLIN)
     if idle.poll(0):
         raise DisconnectionError("the server ended this connection")
+    now = time.monotonic()
+    if now - record.info.get("rests_since", now) > PINGED_AFTER_S:
+        connection.run_async(_ping)
+
+
+async def _ping(connection: AsyncConnection[Any]) -> None:
+    descriptor = connection.fileno()
+
+    def cut() -> None:
+        with socket.socket(fileno=os.dup(descriptor)) as same:
+            same.shutdown(socket.SHUT_RDWR)
+
+    late = asyncio.get_running_loop().call_later(PING_S, cut)
+    try:
+        await connection.execute("SELECT 1")
+        await connection.rollback()
+    except Error as error:
+        raise DisconnectionError("this connection was dropped while it rested") from error
+    finally:
+        late.cancel()
 
 
 def psycopg_url(url: str) -> str:
