@@ -19,6 +19,13 @@ from configs.errors import ConfigurationError, Unavailable
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x6D616E7461
 """Key of the advisory lock ("manta" in ASCII)."""
+KNOWLEDGE = "0004"
+AS_RELEASED = text("select 1 from pg_attribute where attrelid = to_regclass('vector_stores') and attname = 'probe'")
+"""What the last change of `KNOWLEDGE` made, while no version with it was released."""
+OUTDATED = (
+    "the database was made by a development version whose vector stores have another form, which nothing brings along: "
+    "start with an empty data directory (or an empty database of your own), or with a backup from before it"
+)
 
 
 def wanted() -> str:
@@ -44,7 +51,7 @@ def upgrade(owner_url: str, revision: str = "head") -> tuple[str | None, str]:
 
     Raises:
         Unavailable: the database cannot be reached.
-        ConfigurationError: its schema is one of a newer version.
+        ConfigurationError: its schema is one of a newer version, or of one that was never released.
     """
     engine = create_engine(psycopg_url(owner_url))
     try:
@@ -53,6 +60,8 @@ def upgrade(owner_url: str, revision: str = "head") -> tuple[str | None, str]:
             before = MigrationContext.configure(connection).get_current_revision()
             if before is not None and not known(before):
                 raise ConfigurationError(f"the database has the schema {before!r} of a newer version: use that one")
+            if before is not None and before >= KNOWLEDGE and connection.scalar(AS_RELEASED) is None:
+                raise ConfigurationError(OUTDATED)
             config = Config()
             config.set_main_option("script_location", str(FOLDER))
             config.attributes["connection"] = connection

@@ -10,7 +10,7 @@ from api.db.session import Database, psycopg_url
 from api.keys import digest_of, key_of
 from api.launcher.seed import seed
 from api.scope import INSTALLATION
-from configs.errors import Unavailable
+from configs.errors import ConfigurationError, Unavailable
 from configs.postgres import EmbeddedPostgres
 from configs.specs import ModelSpec
 from tests.fixtures.data_dirs import held_layout, open_folder
@@ -36,6 +36,15 @@ async def test_several_may_migrate_at_once(fresh: EmbeddedPostgres) -> None:
     assert sorted(str(before) for before, _ in steps) == sorted(["None", wanted, wanted])
     assert {after for _, after in steps} == {wanted}
     assert await present(fresh) == wanted
+
+
+def test_vector_stores_of_a_version_that_was_never_released_are_refused(fresh: EmbeddedPostgres) -> None:
+    schema.upgrade(fresh.urls.owner_url)
+    query(fresh, "ALTER TABLE vector_stores RENAME probe TO former")
+    with pytest.raises(ConfigurationError, match="an empty data directory"):
+        schema.upgrade(fresh.urls.owner_url)
+    query(fresh, "ALTER TABLE vector_stores RENAME former TO probe")
+    assert schema.upgrade(fresh.urls.owner_url) == (schema.wanted(), schema.wanted())
 
 
 async def test_seeding_twice_makes_one_key(postgres: EmbeddedPostgres, database: Database, tmp_path: Path) -> None:
