@@ -49,6 +49,11 @@ class Content:
     files: Sequence[str]
     attributes: Sequence[Attributes]
 
+    @property
+    def holds_dead(self) -> bool:
+        """Whether there is something of chunks that are found no more."""
+        return any(0 in part["flags"] for part in self.parts)
+
 
 class Collection:
     """See the module. `budget_bytes` limits what vectors may take; without it memory does not count."""

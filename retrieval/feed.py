@@ -75,15 +75,19 @@ class Feed(Protocol):
     async def heads(self, store_ids: Sequence[str]) -> dict[str, int]:
         """The last change of each store that is there."""
 
-    async def removals(self, store_ids: Sequence[str]) -> dict[str, float]:
-        """When something was last removed from each store, in Unix seconds, where that is remembered."""
+    async def outdated(self, places: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Of stores, each with a change of it, those at which nothing may be kept that holds what the store then held.
+
+        Something was removed since, the store is gone, another index took its place, or it does not know that change,
+        as that is long ago or the database was set back.
+        """
 
     async def changes(self, store_id: str, after: int, seen: int = 0, shard: Shard = WHOLE) -> Changes | None:
         """Some of what happened behind `after`, at least one change if there is one; of chunks, those of the shard.
 
         `seen` is the `head` that was told with the page before, `after` itself where there was none.
-        None: the store is gone, or does not know the change `seen`, as that is long ago or the database was set back:
-        who stands there must begin at 0.
+        None: the store is gone, or does not know one of these changes, as that is long ago or the database was set
+        back: who stands there must begin at 0.
         """
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ class Followed:
     unsaved: int = 0
     asked_at: float = 0.0
     heard_at: float = 0.0
+    melted_at: float = field(default_factory=time.monotonic)
     tidying: asyncio.Task[None] | None = None
 
     def search_each(self, queries: Sequence[Query]) -> list[list[Hit]]:

@@ -9,18 +9,18 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
-from configs.errors import ConfigurationError, MantaError, NotFound, Unavailable
+from configs.errors import NotFound, Unavailable
 from retrieval import feed as sealed
 from retrieval.collection import Collection, Hit, Query
 from retrieval.feed import Feed, StoreKey
 from retrieval.followed import Followed, Memory
 from retrieval.gathering import Gathering
 from retrieval.index.protocol import Place, Shape
+from retrieval.keeping import Keeping
 from retrieval.metering import Meter
+from retrieval.pacing import Pools, in_pool, repeated, waited
 from retrieval.shelf import Shelf
 
 log = logging.getLogger(__name__)
@@ -32,25 +32,25 @@ FOLLOW_S = 0.5
 """Between two looks at what changed, in stores that were asked lately."""
 LATELY_S = 60.0
 SWEEP_S = 60.0
-"""Between two looks at what is gone; keys and texts of what was erased are here no longer than that."""
+"""Between two looks at what is gone, in all stores and snapshots that are here."""
 HEARD_S = 2.0
 """A store that the feed was silent about for longer is asked about where a question knows less than it."""
 IDLE_S = 3600.0
-MELTED_TO_SAVE = 100_000
-"""Chunks that are melted in seconds; a larger store waits until a compaction is due."""
-
-T = TypeVar("T")
+LOADS = 2
+"""Stores that are read at the same time: until then nobody knows how much memory they take."""
 
 
 class Following:
-    """Made on the loop that uses it; `run` keeps it fresh, `close` leaves snapshots."""
+    """Made on the loop that uses it; `run` keeps it fresh, `close` leaves snapshots.
+
+    Of the pool `keeping` it uses one thread more than LOADS.
+    """
 
     def __init__(
         self,
         feed: Feed,
         shelf: Shelf,
-        searching: ThreadPoolExecutor,
-        changing: ThreadPoolExecutor,
+        pools: Pools,
         place: Place = "cpu",
         lanes: int = 2,
         budget_bytes: int | None = None,
@@ -58,12 +58,14 @@ class Following:
     ) -> None:
         self._feed = feed
         self._shelf = shelf
-        self._searching = searching
         self._lanes = lanes
-        self._changing = changing
+        self._pools = pools
         self._place = place
         self._budget_bytes = budget_bytes
         self._memory = Memory(memory_bytes)
+        self._room = asyncio.Lock()
+        self._loads = asyncio.Semaphore(LOADS)
+        self._keeping = Keeping(feed, shelf, pools)
         self.meter = Meter()
         self._loading: dict[str, asyncio.Task[Followed]] = {}
         self._followed: dict[str, Followed] = {}
@@ -74,9 +76,9 @@ class Following:
         followed = await self._known(store_id)
         followed.asked_at = time.monotonic()
         if followed.collection.seq < min_seq:
-            await self._waited(self._caught_up(followed, min_seq))
+            await waited(self._caught_up(followed, min_seq), READ_WAIT_S)
         elif followed.collection.seq > min_seq and time.monotonic() - followed.heard_at > HEARD_S:
-            await self._waited(self._caught_up(followed))  # it is ahead, or the database was set back
+            await waited(self._caught_up(followed), READ_WAIT_S)  # it is ahead, or the database was set back
         for query in queries:
             followed.collection.check(query)
         return await followed.gathering.ask(queries)
@@ -103,56 +105,81 @@ class Following:
         return sum(each[number] for each in self.stats().values())
 
     async def run(self) -> None:
-        """Keep up with what changes, and let go of what is gone, for ever."""
-        swept_at = time.monotonic()
-        while True:
-            await asyncio.sleep(FOLLOW_S)
-            try:
-                await self.make_room()
-                await self._follow()
-                if time.monotonic() - swept_at >= SWEEP_S:
-                    swept_at = time.monotonic()
-                    await self.sweep()
-            except Unavailable as error:
-                log.info("stores cannot be followed: %s", error.message)
-            except Exception:
-                log.exception("following stores failed")
+        """Keep up with what changes, and let go of what is gone, for ever; each beside the others."""
+        await asyncio.gather(
+            repeated(self._follow, FOLLOW_S), repeated(self.make_room, FOLLOW_S), repeated(self.sweep, SWEEP_S)
+        )
 
     async def sweep(self) -> None:
-        """Forget stores that are gone or that nobody asks, and their snapshots with those that are gone.
+        """Forget all that was removed, in snapshots and in memory, stores that are gone, and those that nobody asks.
 
         Raises:
             Unavailable: the feed is away.
         """
-        names = {*self._followed, *await self._change(self._shelf.stores)}
+        names = {*self._followed, *await self._keeping.stores()}
         if not names:
             return
         here = await self._feed.heads(sorted(names))
-        for name, removed_at in (await self._feed.removals(sorted(here))).items():
-            if await self._change(functools.partial(self._shelf.forget, name, removed_at)) and name in self._followed:
-                self._followed[name].unsaved += 1
         for name in names - set(here):
             self._followed.pop(name, None)
-            await self._change(functools.partial(self._shelf.remove, name))
+            await self._keeping.remove(name)
+        for name in await self._keeping.judge():
+            if name in self._followed:
+                self._followed[name].unsaved += 1
         for name, each in list(self._followed.items()):
-            if time.monotonic() - each.asked_at > IDLE_S:
-                await self._let_go(name, each)
+            await self._swept(name, each, here.get(name))
+
+    async def _swept(self, name: str, followed: Followed, head: int | None) -> None:
+        try:
+            if followed.turn.locked():  # it is being brought up to date, which may take long
+                return
+            if followed.collection.seq != head:
+                await self._caught_up(followed)
+            await self._keeping.clean(followed)
+            if time.monotonic() - followed.asked_at > IDLE_S:
+                await self._let_go(name, followed)
+        except NotFound:
+            log.info("%s is gone", name)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("%s could not be looked at", name)  # the others must be all the same
 
     async def make_room(self) -> None:
-        """Let go of the stores asked least recently, where all together take more memory than they may."""
-        for name in self._memory.surplus(self._followed):
-            if (followed := self._followed.get(name)) is not None:
-                log.info("%s leaves memory: search.memory_bytes is reached", name)
-                await self._let_go(name, followed)
+        """Let go of the stores asked least recently, where all together take more memory than they may.
+
+        Raises:
+            Unavailable: the feed is away.
+        """
+        async with self._room:
+            for name in self._memory.surplus(self._followed):
+                if (followed := self._followed.get(name)) is not None:
+                    log.info("%s leaves memory: search.memory_bytes is reached", name)
+                    with contextlib.suppress(NotFound):
+                        await self._let_go(name, followed)
 
     async def close(self) -> None:
-        """Leave a snapshot of each store that changed."""
+        """Leave a snapshot of each store that changed; none where the feed cannot tell what was removed since."""
         for task in list(self._loading.values()):
             task.cancel()
-        for followed in self._followed.values():
-            if followed.tidying is not None:
-                await asyncio.wait([followed.tidying])
+        try:
+            for followed in list(self._followed.values()):
+                await self._left(followed)
+            await self._keeping.judge()
+        except Unavailable as error:
+            log.warning("no snapshots are kept: %s", error.message)
+            for name in self._followed:
+                await self._keeping.remove(name)
+
+    async def _left(self, followed: Followed) -> None:
+        try:
+            await self._keeping.end(followed)
             await self._saved(followed)
+        except (NotFound, Unavailable) as error:
+            if isinstance(error, Unavailable):
+                raise
+        except Exception:
+            log.exception("there is no snapshot of %s", followed.store.store_id)
 
     async def _let_go(self, name: str, followed: Followed) -> None:
         """Unless somebody asks while it is saved."""
@@ -160,6 +187,11 @@ class Following:
         await self._saved(followed)
         if followed.asked_at == asked_at and self._followed.get(name) is followed:
             del self._followed[name]
+
+    async def _saved(self, followed: Followed) -> None:
+        """As the store is now. What is removed while it is written is found by the next look at all snapshots."""
+        await self._caught_up(followed)
+        await self._keeping.save(followed)
 
     async def _known(self, store_id: str) -> Followed:
         """The store, read first if need be: by one task, however many wait for it."""
@@ -170,17 +202,19 @@ class Following:
         if task is None:
             task = self._loading[store_id] = asyncio.create_task(self._load(store_id))
             task.add_done_callback(lambda _: self._loading.pop(store_id, None))
-        return await self._waited(task)
+        return await waited(task, READ_WAIT_S)
 
     async def _load(self, store_id: str) -> Followed:
-        store = await self._feed.open_store(store_id)
-        saved = await self._change(lambda: self._shelf.load(store))
-        followed = Followed(store, saved or self._empty(store), self.meter, asked_at=time.monotonic())
-        followed.gathering = Gathering(followed.search_each, self._searching, self._lanes)
-        await self._catch_up(followed)
-        followed.asked_at = time.monotonic()
-        self._followed[store_id] = followed
-        return followed
+        async with self._loads:
+            await self.make_room()
+            store = await self._feed.open_store(store_id)
+            saved = await self._keeping.load(store)
+            followed = Followed(store, saved or self._empty(store), self.meter, asked_at=time.monotonic())
+            followed.gathering = Gathering(followed.search_each, self._pools.searching, self._lanes)
+            await self._catch_up(followed)
+            followed.asked_at = time.monotonic()
+            self._followed[store_id] = followed
+            return followed
 
     async def _follow(self) -> None:
         lately = time.monotonic() - LATELY_S
@@ -223,72 +257,20 @@ class Following:
                 followed.heard_at, seen = time.monotonic(), changes.head
                 if changes.seq <= collection.seq:
                     break
-                await self._change(functools.partial(sealed.apply, collection, followed.store, changes))
+                await in_pool(
+                    self._pools.changing, functools.partial(sealed.apply, collection, followed.store, changes)
+                )
                 followed.unsaved += len(changes.chunks) + len(changes.removed)
                 if lately and changes.since is not None:
                     self.meter.applied.observe(max(0.0, time.time() - changes.since))
-        self._tidy(followed)
+        self._keeping.tidy(followed)
 
     async def _begun_anew(self, followed: Followed) -> Collection:
         """What was read may never have been: nobody is told of it from now on, and no snapshot keeps it."""
         log.info("%s is read anew", followed.store.store_id)
         followed.collection = self._empty(followed.store)
-        await self._change(functools.partial(self._shelf.remove, followed.store.store_id))
+        await self._keeping.remove(followed.store.store_id)
         return followed.collection
 
     def _empty(self, store: StoreKey) -> Collection:
         return Collection(Shape(store.dimensions), self._budget_bytes, self._place)
-
-    def _tidy(self, followed: Followed) -> None:
-        """Melt and save in the background, once at a time."""
-        if followed.tidied is not False and (followed.collection.wants_compaction or followed.wants_saving):
-            followed.tidying = asyncio.create_task(self._tidied(followed))
-
-    async def _tidied(self, followed: Followed) -> None:
-        try:
-            if followed.collection.wants_compaction:
-                await self._change(followed.collection.compact)
-            if followed.wants_saving:
-                await self._saved(followed)
-        except Exception:
-            log.exception("%s could not be tidied", followed.store.store_id)
-
-    async def _saved(self, followed: Followed) -> None:
-        """A disk that fails costs time at the next start, no more."""
-        if not followed.unsaved:
-            return
-        count, followed.unsaved = followed.unsaved, 0
-        try:
-            await self._change(functools.partial(self._save, followed))
-        except ConfigurationError as error:
-            followed.unsaved += count
-            log.error("there is no snapshot of %s: %s", followed.store.store_id, error.message)  # noqa: TRY400  it says it all
-
-    def _save(self, followed: Followed) -> None:
-        """What is gone shall lie on no disk: it is melted away first, or nothing is kept where that takes long."""
-        collection = followed.collection
-        if collection.holds_dead and collection.size <= MELTED_TO_SAVE:
-            collection.compact()
-        if collection.holds_dead:
-            self._shelf.remove(followed.store.store_id)
-        else:
-            self._shelf.save(followed.store, collection)
-
-    async def _waited(self, work: Awaitable[T]) -> T:
-        """The work's result, or Unavailable when it takes long; the work goes on all the same."""
-        task = asyncio.ensure_future(work)
-        done, _ = await asyncio.wait([task], timeout=READ_WAIT_S)
-        if not done:
-            task.add_done_callback(_heard)
-            raise Unavailable("The vector store is still being read.", retry_after_s=READ_WAIT_S)
-        return task.result()
-
-    async def _change(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._changing, work)
-
-
-def _heard(task: "asyncio.Task[Any]") -> None:
-    """Nobody waits any more: what failed is said here."""
-    if not task.cancelled() and isinstance(error := task.exception(), Exception):
-        told = error.message if isinstance(error, MantaError) else repr(error)
-        log.warning("a vector store could not be read: %s", told)

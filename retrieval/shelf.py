@@ -1,7 +1,9 @@
-"""Snapshots of collections as sealed files, one for each store; a file that is damaged or foreign counts as none.
+"""Snapshots of collections as sealed files; a file that is damaged or foreign counts as none.
 
 Every file is a row of pieces (`retrieval.archive`), each with its length in front, sealed with the key of the store's
 owner and bound to the store: nothing reaches FAISS that this installation did not write. Only time is lost with one.
+Its name tells the change at which it stands, so that one that holds what was removed since is known without a key, and
+a replica that lags replaces no newer one.
 """
 
 import contextlib
@@ -28,6 +30,8 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 MOST_BYTES = 2 * archive.PIECE_BYTES
 """No piece is longer, so a damaged length asks for no memory."""
 SUFFIX = ".snapshot"
+PLACE = re.compile(r"([A-Za-z0-9_-]{1,128})\.([0-9]{1,19})\.snapshot\Z")
+"""A store, and the change at which it stands."""
 FOLDER = re.compile(r"\d+-of-(\d+)\Z")
 """Of a shard, in the folder of all (`Shard.name`)."""
 OLD_S = 3600.0
@@ -45,65 +49,75 @@ class Shelf:
         self._budget_bytes = budget_bytes
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_others(folder, shard)
-        for draft in self._folder.glob(
-            f".*{SUFFIX}.*"
-        ):  # of a process that was killed; another replica may be writing one
-            if draft.stat().st_mtime < time.time() - OLD_S:
-                draft.unlink(missing_ok=True)
+        self.clear_drafts()
 
-    def save(self, store: StoreKey, collection: Collection) -> None:
-        """Write a snapshot, whole or not at all.
+    def save(self, store: StoreKey, collection: Collection) -> bool:
+        """Write a snapshot, whole or not at all; False, and there is none, of what holds chunks that were removed.
 
         Raises:
             ConfigurationError: the disk is full or refuses.
         """
-        path = self._path(store.store_id)
-        with files.disk_faults(path):
-            files.replace(path, _framed(archive.dump(collection.content(), self._bound(store).seal)))
-
-    def load(self, store: StoreKey) -> Collection | None:
-        """The collection of a store as it was saved; None where there is none that can be trusted."""
-        path = self._path(store.store_id)
-        if not path.exists():
-            return None
-        try:
-            return Collection.of(
-                archive.load(_pieces(path), self._bound(store).unseal), self._budget_bytes, self._place
-            )
-        except (archive.Refused, OSError) as error:
-            log.warning("the snapshot of %s is not used, the store is read anew: %s", store.store_id, error)
-            return None
-
-    def stores(self) -> list[str]:
-        """Stores that have a file here."""
-        return sorted(_stores(self._folder))
-
-    def forget(self, store_id: str, before: float) -> bool:
-        """Remove a snapshot that was made before that, in Unix seconds; whether there was one."""
-        path = self._path(store_id)
-        if not path.exists() or path.stat().st_mtime >= before:
+        content = collection.content()
+        if content.holds_dead:
             return False
-        path.unlink(missing_ok=True)
+        path = self._path(store.store_id, content.seq)
+        with files.disk_faults(path):
+            files.replace(path, _framed(archive.dump(content, _Bound(store, content.seq, self.shard).seal)))
+            for seq in self._seqs(store.store_id):
+                if seq < content.seq:
+                    self.forget(store.store_id, seq)
         return True
 
+    def load(self, store: StoreKey) -> Collection | None:
+        """The collection of a store as it was saved last; None where there is none that can be trusted."""
+        for seq in sorted(self._seqs(store.store_id), reverse=True):
+            bound = _Bound(store, seq, self.shard)
+            try:
+                content = archive.load(_pieces(self._path(store.store_id, seq)), bound.unseal)
+                return Collection.of(content, self._budget_bytes, self._place)
+            except (archive.Refused, OSError) as error:
+                log.warning("a snapshot of %s is not used: %s", store.store_id, error)
+        return None
+
+    def clear_drafts(self) -> None:
+        """Remove what processes that were killed left half written; another replica may be writing a young one."""
+        for draft in self._folder.glob(f".*{SUFFIX}.*"):
+            with contextlib.suppress(FileNotFoundError):
+                if draft.stat().st_mtime < time.time() - OLD_S:
+                    draft.unlink()
+
+    def places(self) -> list[tuple[str, int]]:
+        """The store of each snapshot here, and the change at which it stands."""
+        return sorted(_places(self._folder))
+
+    def stores(self) -> list[str]:
+        """Stores that have a snapshot here."""
+        return sorted({store_id for store_id, _ in self.places()})
+
+    def forget(self, store_id: str, seq: int) -> None:
+        """Remove the snapshot of a store that stands at that change, if there is one."""
+        self._path(store_id, seq).unlink(missing_ok=True)
+
     def remove(self, store_id: str) -> None:
-        """Remove the snapshot of a store, if there is one."""
-        self._path(store_id).unlink(missing_ok=True)
+        """Remove all snapshots of a store."""
+        for seq in self._seqs(store_id):
+            self.forget(store_id, seq)
 
-    def _bound(self, store: StoreKey) -> "_Bound":
-        return _Bound(store, self.shard)
-
-    def _path(self, store_id: str) -> Path:
+    def _seqs(self, store_id: str) -> list[int]:
         if not NAME.match(store_id):
             raise NotFound("There is no such vector store.", param="vector_store_id")
-        return self._folder / f"{store_id}{SUFFIX}"
+        return [seq for name, seq in _places(self._folder, store_id) if name == store_id]
+
+    def _path(self, store_id: str, seq: int) -> Path:
+        return self._folder / f"{store_id}.{seq}{SUFFIX}"
 
 
 class _Bound:
-    """The seal of one store's pieces, as one shard holds them."""
+    """The seal of one store's pieces at one change, as one shard holds them."""
 
-    def __init__(self, store: StoreKey, shard: Shard) -> None:
+    def __init__(self, store: StoreKey, seq: int, shard: Shard) -> None:
         self._store = store
+        self._seq = seq
         self._shard = shard
 
     def seal(self, piece: bytes, place: bytes) -> bytes:
@@ -117,19 +131,20 @@ class _Bound:
 
     def _aad(self, place: bytes) -> bytes:
         own = [self._shard.name] if self._shard.name else []
-        return fields("manta snapshot", self._store.organization_id, self._store.store_id, *own) + place
+        bound = fields("manta snapshot", self._store.organization_id, self._store.store_id, str(self._seq), *own)
+        return bound + place
 
 
-def _stores(folder: Path) -> list[str]:
-    names = (path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
-    return [name for name in names if NAME.match(name)]
+def _places(folder: Path, store_id: str = "*") -> list[tuple[str, int]]:
+    found = (PLACE.match(path.name) for path in folder.glob(f"{store_id}.*{SUFFIX}"))
+    return [(match[1], int(match[2])) for match in found if match]
 
 
 def _remove_others(folder: Path, shard: Shard) -> None:
     """Snapshots that hold chunks of a shard that there is no more; another replica may be removing them too."""
     if shard.count > 1:
-        for name in _stores(folder):
-            (folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
+        for store_id, seq in _places(folder):
+            (folder / f"{store_id}.{seq}{SUFFIX}").unlink(missing_ok=True)
     for other in list(folder.iterdir()):
         match = FOLDER.match(other.name)
         if match is not None and int(match[1]) != shard.count:

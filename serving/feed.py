@@ -24,9 +24,9 @@ class ControlFeed:
         found: dict[str, int] = await self._ask("heads", list(store_ids))
         return found
 
-    async def removals(self, store_ids: Sequence[str]) -> dict[str, float]:
+    async def outdated(self, places: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """See `Feed`."""
-        found: dict[str, float] = await self._ask("removals", list(store_ids))
+        found: list[tuple[str, int]] = await self._ask("outdated", list(places))
         return found
 
     async def changes(self, store_id: str, after: int, seen: int = 0, shard: Shard = WHOLE) -> Changes | None:

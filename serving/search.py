@@ -16,8 +16,9 @@ from configs import telemetry
 from configs.cluster import Cluster
 from configs.datadir import Layout
 from models.wire import Call, Usage
-from retrieval.following import Following
+from retrieval.following import LOADS, Following
 from retrieval.index.segments import choose_place, gpus, limit_threads
+from retrieval.pacing import Pools
 from retrieval.questions import pack_hits, unpack
 from retrieval.shards import Shard
 from retrieval.shelf import Shelf
@@ -31,6 +32,8 @@ from serving.notes import Place, forget_place, write_place
 
 SEARCH_THREADS = 4
 CHANGE_THREADS = 2
+KEEP_THREADS = LOADS + 1
+"""For what takes long: no change waits behind it."""
 DRAIN_TIMEOUT_S = 60.0
 HEALTH_PERIOD_S = 2.0
 """Also how soon Serve sees that the process is gone."""
@@ -44,16 +47,18 @@ class Search(Linked):
         cluster = Cluster.from_environment()
         telemetry.begin(cluster.configuration.general_settings.log_level)
         threads = min(SEARCH_THREADS, len(os.sched_getaffinity(0)))
-        self._searching = ThreadPoolExecutor(threads, "search", limit_threads, (1,))
-        self._changing = ThreadPoolExecutor(CHANGE_THREADS, "change", limit_threads, (1,))
+        self._pools = Pools(
+            ThreadPoolExecutor(threads, "search", limit_threads, (1,)),
+            ThreadPoolExecutor(CHANGE_THREADS, "change", limit_threads, (1,)),
+            ThreadPoolExecutor(KEEP_THREADS, "keep", limit_threads, (1,)),
+        )
         spec = cluster.configuration.search
         place = choose_place(spec.device, gpus())
         shelf = Shelf(Layout(cluster.data_dir).search, place, spec.store_bytes, Shard(shard, spec.shards))
         self._following = Following(
             ControlFeed(),
             shelf,
-            self._searching,
-            self._changing,
+            self._pools,
             place,
             threads,
             spec.store_bytes,
@@ -99,8 +104,8 @@ class Search(Linked):
         self._server.close()
         self._task.cancel()
         await self._following.close()
-        self._searching.shutdown()
-        self._changing.shutdown()
+        for pool in self._pools:
+            pool.shutdown()
 
 
 def search_targets(cluster: Cluster) -> list[serve.RunTarget]:

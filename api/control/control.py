@@ -98,9 +98,9 @@ class Control(Linked):
         """See `retrieval.feed.Feed`."""
         return await self._feed.heads(store_ids)
 
-    async def removals(self, store_ids: list[str]) -> dict[str, float]:
+    async def outdated(self, places: list[tuple[str, int]]) -> list[tuple[str, int]]:
         """See `retrieval.feed.Feed`."""
-        return await self._feed.removals(store_ids)
+        return await self._feed.outdated(places)
 
     async def changes(self, store_id: str, after: int, seen: int = 0, shard: Shard = WHOLE) -> Changes | None:
         """See `retrieval.feed.Feed`."""

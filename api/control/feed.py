@@ -45,10 +45,10 @@ class StoreFeed:
         async with self._database.unit() as unit:
             return await queries.heads(unit, store_ids)
 
-    async def removals(self, store_ids: Sequence[str]) -> dict[str, float]:
+    async def outdated(self, places: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """See `Feed`."""
         async with self._database.unit() as unit:
-            return await queries.removals(unit, store_ids)
+            return await queries.outdated(unit, places)
 
     async def changes(self, store_id: str, after: int, seen: int = 0, shard: Shard = WHOLE) -> Changes | None:
         """See `Feed`."""

@@ -7,11 +7,24 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.db.privacy import counted
 from api.db.tables import Chunk, VectorStore, VectorStoreChange, VectorStoreFile
 from retrieval.feed import Changes, SealedChunk
 from retrieval.shards import WHOLE, Shard
 
 REMOVE = text("SELECT remove_chunks(:store_id, :file_id)")
+OUTDATED = text("""
+    SELECT p.store_id, p.seq
+    FROM unnest(CAST(:store_ids AS text[]), CAST(:seqs AS bigint[])) AS p(store_id, seq)
+    LEFT JOIN vector_stores s ON s.id = p.store_id
+    WHERE s.id IS NULL OR s.index_id IS NOT NULL OR s.seq <> p.seq AND (
+        (SELECT c.seq FROM vector_store_changes c WHERE c.vector_store_id = p.store_id AND c.seq = p.seq) IS NULL
+        OR p.seq < (
+            SELECT max(c.seq) FROM vector_store_changes c
+            WHERE c.vector_store_id = p.store_id AND c.chunk_ids <> '{}'
+        )
+    )
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +66,11 @@ async def heads(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, in
     return {row.id: row.seq for row in rows}
 
 
-async def removals(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, float]:
-    """When chunks last went from each store, in Unix seconds; a store whose place another index took lost all then."""
-    last = select(VectorStoreChange.vector_store_id, func.max(VectorStoreChange.created_at))
-    gone = await session.execute(
-        last.where(VectorStoreChange.vector_store_id.in_(store_ids), VectorStoreChange.chunk_ids != []).group_by(
-            VectorStoreChange.vector_store_id
-        )
-    )
-    moved = await session.execute(
-        select(VectorStore.id, VectorStore.index_since).where(
-            VectorStore.id.in_(store_ids), VectorStore.index_id.is_not(None)
-        )
-    )
-    return {store_id: at.timestamp() for store_id, at in [*gone, *moved]}
+async def outdated(session: AsyncSession, places: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Of stores, each with a change of it, those at which nobody may stand any more; see `retrieval.feed.Feed`."""
+    store_ids, seqs = [store_id for store_id, _ in places], [seq for _, seq in places]
+    rows = await session.execute(OUTDATED, {"store_ids": store_ids, "seqs": seqs})
+    return [(row.store_id, row.seq) for row in rows]
 
 
 async def changes(
@@ -74,11 +78,11 @@ async def changes(
 ) -> Changes | None:
     """What happened behind `after`, at least one change and about `limit` chunks; None where one must begin at 0.
 
-    A store that was set back with its database, and went on, does not know the change `seen` that is told here.
-    Of chunks, those of the shard. The unit of work reads a snapshot: a change in the middle would be seen by half.
+    A store that was set back with its database, and went on, does not know the changes that are told here. Of chunks,
+    those of the shard. The unit of work reads a snapshot: a change in the middle would be seen by half.
     """
     head = await session.scalar(select(VectorStore.seq).where(VectorStore.id == store_id))
-    if head is None or (after and seen != head and not await _known(session, store_id, seen)):
+    if head is None or (after and not await _known(session, store_id, after, seen, head)):
         return None
     behind = [Chunk.vector_store_id == store_id, Chunk.seq > after]
     if shard != WHOLE:
@@ -116,11 +120,17 @@ async def forget_changes(session: AsyncSession, before: datetime) -> int:
         VectorStore.id == VectorStoreChange.vector_store_id,
         VectorStoreChange.seq < VectorStore.seq,
     )
-    return len(list(await session.scalars(query.returning(VectorStoreChange.seq))))
+    return counted(await session.execute(query))
 
 
-async def _known(session: AsyncSession, store_id: str, seq: int) -> bool:
-    return await session.get(VectorStoreChange, (store_id, seq)) is not None
+async def _known(session: AsyncSession, store_id: str, after: int, seen: int, head: int) -> bool:
+    """Whether the store had both changes: a page may end at one that is forgotten, before all that are known."""
+    if seen != head and await session.get(VectorStoreChange, (store_id, seen)) is None:
+        return False
+    last = select(func.max(VectorStoreChange.seq)).where(
+        VectorStoreChange.vector_store_id == store_id, VectorStoreChange.seq <= after
+    )
+    return await session.scalar(last) in {None, after}
 
 
 async def _removed(

@@ -31,7 +31,7 @@ def filled(count: int = 2000, budget_bytes: int | None = None) -> Collection:
 def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("shelf")
     Shelf(folder).save(STORE, filled(budget_bytes=request.param))
-    return (folder / "vs_a.snapshot").read_bytes()
+    return (folder / "vs_a.7.snapshot").read_bytes()
 
 
 def test_what_was_saved_answers_as_before(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_what_was_saved_answers_as_before(tmp_path: Path) -> None:
     assert after.seq == 7
     query = Query(np.ones(D, np.float32), ["word"])
     assert [hit.chunk_id for hit in after.search(query)] == [hit.chunk_id for hit in before.search(query)]
-    assert [path.name for path in (tmp_path / "search").iterdir()] == ["vs_a.snapshot"]
+    assert [path.name for path in (tmp_path / "search").iterdir()] == ["vs_a.7.snapshot"]
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
@@ -67,14 +67,14 @@ def test_a_mutated_snapshot_is_refused(saved: bytes, tmp_path: Path, count: int)
     shelf, chance = Shelf(tmp_path), random.Random(count)
     for _ in range(count):
         changed = mutated(saved, chance)
-        (tmp_path / "vs_a.snapshot").write_bytes(changed)
+        (tmp_path / "vs_a.7.snapshot").write_bytes(changed)
         assert changed == saved or shelf.load(STORE) is None
 
 
 def test_only_its_own_store_opens_it(saved: bytes, tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     for name in ("vs_a", "vs_b"):
-        (tmp_path / f"{name}.snapshot").write_bytes(saved)
+        (tmp_path / f"{name}.7.snapshot").write_bytes(saved)
     others = [
         StoreKey("vs_b", "org", D, STORE.key),
         StoreKey("vs_a", "other", D, STORE.key),
@@ -88,7 +88,7 @@ def test_only_its_own_store_opens_it(saved: bytes, tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_behind_is_cleared(tmp_path: Path) -> None:
-    old, young = tmp_path / ".vs_a.snapshot.0011", tmp_path / ".vs_b.snapshot.0022"
+    old, young = tmp_path / ".vs_a.7.snapshot.0011", tmp_path / ".vs_b.7.snapshot.0022"
     for draft in (old, young):
         draft.write_bytes(b"half")
     os.utime(old, (0, 0))
@@ -100,6 +100,31 @@ def test_a_name_that_is_none_reaches_no_file(tmp_path: Path) -> None:
     for name in ("../up", "", "a/b", "a" * 200):
         with pytest.raises(NotFound):
             Shelf(tmp_path).remove(name)
+
+
+def test_one_that_lags_replaces_no_newer_one_and_each_is_forgotten_by_its_change(tmp_path: Path) -> None:
+    shelf, collection = Shelf(tmp_path), filled(10)
+    shelf.save(STORE, collection)
+    older = (tmp_path / "vs_a.7.snapshot").read_bytes()
+    collection.apply(9)
+    shelf.save(STORE, collection)
+    assert shelf.places() == [("vs_a", 9)]
+    (tmp_path / "vs_a.7.snapshot").write_bytes(older)
+    assert [loaded.seq for loaded in [shelf.load(STORE)] if loaded] == [9]
+    shelf.forget("vs_a", 7)
+    assert shelf.places() == [("vs_a", 9)]
+    (tmp_path / "vs_a.9.snapshot").rename(tmp_path / "vs_a.10.snapshot")
+    assert shelf.load(STORE) is None
+
+
+def test_what_holds_removed_chunks_is_not_written(tmp_path: Path) -> None:
+    shelf, collection = Shelf(tmp_path), filled(10)
+    collection.apply(8, removed=[3])
+    assert not shelf.save(STORE, collection)
+    assert shelf.places() == []
+    collection.compact()
+    assert shelf.save(STORE, collection)
+    assert shelf.places() == [("vs_a", 8)]
 
 
 def test_a_disk_that_refuses_is_said(tmp_path: Path) -> None:
@@ -114,9 +139,9 @@ def test_a_shard_takes_no_snapshot_of_another(tmp_path: Path) -> None:
     first.save(STORE, filled(20))
     assert first.stores() == ["vs_a"]
     assert second.stores() == []
-    (tmp_path / "0-of-2" / "vs_a.snapshot").rename(tmp_path / "1-of-2" / "vs_a.snapshot")
+    (tmp_path / "0-of-2" / "vs_a.7.snapshot").rename(tmp_path / "1-of-2" / "vs_a.7.snapshot")
     assert second.load(STORE) is None
-    (tmp_path / "1-of-2" / "vs_a.snapshot").rename(tmp_path / "0-of-2" / "vs_a.snapshot")
+    (tmp_path / "1-of-2" / "vs_a.7.snapshot").rename(tmp_path / "0-of-2" / "vs_a.7.snapshot")
     assert first.load(STORE) is not None
 
 

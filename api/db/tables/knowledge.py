@@ -142,7 +142,16 @@ class VectorStoreChange(Base):
     """That a store had this change, and chunks that went with it, for who follows it. A trigger writes it."""
 
     __tablename__ = "vector_store_changes"
-    __table_args__ = (Index(None, "organization_id"), Index(None, "created_at"))
+    __table_args__ = (
+        Index(None, "organization_id"),
+        Index(None, "created_at"),
+        Index(
+            "ix_vector_store_changes_removed",
+            "vector_store_id",
+            "seq",
+            postgresql_where=text("chunk_ids <> '{}'"),
+        ),
+    )
 
     vector_store_id: Mapped[str] = mapped_column(ForeignKey(OF_STORE, ondelete="CASCADE"), primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

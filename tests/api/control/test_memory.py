@@ -8,6 +8,7 @@ import pytest
 
 from api.control.feed import StoreFeed
 from retrieval import following
+from retrieval.followed import Memory
 from tests.fixtures.shelves import Replica, Shelf, near, until
 
 Made = Callable[[int | None], Replica]
@@ -107,8 +108,9 @@ async def test_one_that_is_asked_while_it_is_saved_stays(
 
 async def test_the_loop_makes_room(stores: list[Shelf], made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "FOLLOW_S", 0.02)
-    replica = made(100)
+    replica = made(None)
     await sizes(replica, stores)
+    replica.following._memory = Memory(100)
     task = asyncio.create_task(replica.following.run())
     await until(lambda: list(replica.following.stats()) == [stores[2].id])
     task.cancel()

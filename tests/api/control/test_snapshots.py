@@ -53,7 +53,8 @@ async def test_the_snapshot_of_another_store_is_not_taken(
     await replica.found(store.id, near(1))
     await replica.following.close()
     folder = tmp_path / "search"
-    (folder / f"{store.id}.snapshot").rename(folder / f"{other.id}.snapshot")
+    ((_, seq),) = replica.snapshots.places()
+    (folder / f"{store.id}.{seq}.snapshot").rename(folder / f"{other.id}.{seq}.snapshot")
     assert await Replica(feed, folder).found(other.id, near(1)) == []
 
 

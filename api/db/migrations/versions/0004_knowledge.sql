@@ -97,6 +97,7 @@ CREATE TABLE vector_store_changes (
 );
 CREATE INDEX ix_vector_store_changes_organization_id ON vector_store_changes (organization_id);
 CREATE INDEX ix_vector_store_changes_created_at ON vector_store_changes (created_at);
+CREATE INDEX ix_vector_store_changes_removed ON vector_store_changes (vector_store_id, seq) WHERE chunk_ids <> '{}';
 
 DO $$
 DECLARE tab text;
