@@ -1,4 +1,4 @@
-"""A second index beside the first, and the moment when it takes its place. Chunks are written as by the ingest."""
+"""A second index beside the first, and the moment when it takes its place."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +9,9 @@ import pytest
 from api.control.feed import StoreFeed
 from api.control.reembedding import Reembedding
 from api.db import knowledge, reembedding, vector_stores
-from api.db.tables import VectorStore, VectorStoreFile
-from api.knowledge.store_files import StoreFiles, Wanted
-from api.knowledge.stores import Embedding, Stores
+from api.db.tables import VectorStoreFile
+from api.knowledge.store_files import Wanted
+from api.knowledge.stores import Embedding
 from configs.errors import BadRequest, MantaError, NotFound, Unavailable
 from configs.postgres import EmbeddedPostgres
 from models.embedding.probe import kept
@@ -19,65 +19,8 @@ from retrieval.collection import Hit, Query
 from retrieval.filters import parse
 from retrieval.finding import Finder
 from tests.fixtures.database import query
+from tests.fixtures.reembedded import Life, always
 from tests.fixtures.shelves import D, Replica, Shelf, near, vector
-
-OTHER = Embedding("other", vector(0))
-
-
-async def always() -> bool:
-    return True
-
-
-class Life:
-    """A store, its new index, and who makes it."""
-
-    def __init__(self, store: Shelf, postgres: EmbeddedPostgres, replica: Replica) -> None:
-        self.store = store
-        self.postgres = postgres
-        self.replica = replica
-        self.stores = Stores(store.vault)
-        self.files = StoreFiles(self.stores)
-        self.job = Reembedding(store.jobs, store.vault, replica.following, always)
-
-    async def begin(self, model: Embedding = OTHER) -> None:
-        async with self.store.database.unit(self.store.scope) as unit:
-            await self.stores.reembed(unit, await self.stores.found(unit, self.store.id), model)
-
-    async def told(self) -> dict[str, object]:
-        async with self.store.database.unit(self.store.scope) as unit:
-            return await self.stores.told(unit, await self.stores.found(unit, self.store.id))
-
-    async def index(self) -> VectorStore:
-        async with self.store.database.unit(self.store.scope) as unit:
-            return await self.stores.index(unit, self.store.id)
-
-    async def new(self) -> Shelf:
-        async with self.store.database.unit(self.store.scope) as unit:
-            found = (await vector_stores.attempts(unit, [self.store.id]))[self.store.id]
-        return Shelf(self.store.database, self.store.jobs, self.store.vault, self.store.scope, found.id)
-
-    def complete(self, store_id: str, file_id: str, status: str = "completed") -> None:
-        query(
-            self.postgres,
-            "UPDATE vector_store_files SET status = %s WHERE vector_store_id = %s AND file_id = %s",
-            status, store_id, file_id,
-        )  # fmt: skip
-
-    async def filled(self, *numbers: int) -> str:
-        file_id = await self.store.filled(*numbers)
-        self.complete(self.store.id, file_id)
-        return file_id
-
-    async def embed(self, file_id: str, *numbers: int, status: str = "completed") -> None:
-        """As the ingest does with a file of the new index; its vectors are 100 further."""
-        new = await self.new()
-        await new.chunks(file_id, [f"word{each}" for each in numbers], [vector(each + 100) for each in numbers])
-        self.complete(new.id, file_id, status)
-
-    async def found(self, asked: Query) -> list[int]:
-        index = await self.index()
-        (hits,) = await self.replica.following.find(index.id, index.seq, [asked])
-        return [hit.chunk_id for hit in hits]
 
 
 @pytest.fixture
