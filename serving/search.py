@@ -56,7 +56,7 @@ class Search(Linked):
         place = choose_place(spec.device, gpus())
         shelf = Shelf(Layout(cluster.data_dir).search, place, spec.store_bytes, Shard(shard, spec.shards))
         self._following = Following(
-            ControlFeed(),
+            ControlFeed(cluster),
             shelf,
             self._pools,
             place,

@@ -27,9 +27,11 @@ from configs.cluster import Cluster
 from configs.errors import NotFound, Unavailable
 from configs.specs import ModelSpec
 from models.wire import Call, Usage
-from retrieval.feed import Changes, StoreKey
-from retrieval.shards import WHOLE, Shard
+from retrieval import pages
+from retrieval.feed import StoreKey
+from retrieval.shards import Shard
 from serving import closed_door
+from serving.feed import CHANGES, HEADS
 from serving.link.server import StreamReply
 from serving.linked import Linked
 from serving.names import CONTROL_APP, CONTROL_DEPLOYMENT
@@ -40,6 +42,7 @@ from serving.status import ModelState, Status
 
 log = logging.getLogger(__name__)
 
+METRICS = "/metrics"
 PERIOD_S = 60.0
 """A change wakes the loop at once; this is for what was missed."""
 RETRY_S = 2.0
@@ -78,12 +81,22 @@ class Control(Linked):
         write_place(Place(CONTROL_APP, self._replica, place.host, place.port, place.tls, label="part"))
 
     async def answer(self, call: Call, reply: StreamReply) -> None:
-        """On a link only metrics are asked for."""
-        if call.path != "/metrics":
-            raise NotFound("There is no such call.")
-        reply.head("text/plain")
-        reply.data(await self._ingesting.metrics())
+        """For metrics, or for what search replicas ask all the time (`serving.feed`)."""
+        self._leases.use(call.lease)
+        told = await self._told(call)
+        reply.head("text/plain" if call.path == METRICS else "application/octet-stream")
+        reply.data(told)
         reply.end(Usage())
+
+    async def _told(self, call: Call) -> bytes:
+        if call.path == CHANGES:
+            store_id, after, seen, *shard = orjson.loads(call.body)
+            return pages.pack(await self._feed.changes(store_id, after, seen, Shard(*shard)))
+        if call.path == HEADS:
+            return orjson.dumps(await self._feed.heads(orjson.loads(call.body)))
+        if call.path == METRICS:
+            return await self._ingesting.metrics()
+        raise NotFound("There is no such call.")
 
     async def states(self) -> bytes:
         """How every wanted model stands, as JSON: {name: {state, phase, replicas, message}}."""
@@ -94,17 +107,9 @@ class Control(Linked):
         """See `retrieval.feed.Feed`."""
         return await self._feed.open_store(store_id)
 
-    async def heads(self, store_ids: list[str]) -> dict[str, int]:
-        """See `retrieval.feed.Feed`."""
-        return await self._feed.heads(store_ids)
-
     async def outdated(self, places: list[tuple[str, int]]) -> list[tuple[str, int]]:
         """See `retrieval.feed.Feed`."""
         return await self._feed.outdated(places)
-
-    async def changes(self, store_id: str, after: int, seen: int = 0, shard: Shard = WHOLE) -> Changes | None:
-        """See `retrieval.feed.Feed`."""
-        return await self._feed.changes(store_id, after, seen, shard)
 
     async def check_health(self) -> None:
         """Serve asks; a loop that ended is a reason to start anew."""
