@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from configs.errors import NotFound, Unavailable
+from configs.errors import MantaError, NotFound, Unavailable
 from retrieval import feed as sealed
 from retrieval.collection import Collection, Hit, Query
 from retrieval.feed import Feed, StoreKey
@@ -67,6 +67,7 @@ class Following:
         self._loads = asyncio.Semaphore(LOADS)
         self._keeping = Keeping(feed, shelf, pools)
         self.meter = Meter()
+        self._renewing: set[asyncio.Task[None]] = set()
         self._loading: dict[str, asyncio.Task[Followed]] = {}
         self._followed: dict[str, Followed] = {}
         self._be_watched()
@@ -223,11 +224,21 @@ class Following:
             return
         heads = await self._feed.heads(sorted(asked))
         for name, followed in asked.items():
-            behind = name in heads and heads[name] > followed.collection.seq
-            if name in heads and followed.collection.seq != heads[name]:
-                with contextlib.suppress(NotFound):  # who asks next is told
-                    await self._caught_up(followed, heads[name] if behind else None)
-            followed.heard_at = time.monotonic()
+            if followed.collection.seq == heads.get(name, followed.collection.seq):
+                followed.heard_at = time.monotonic()
+            elif not followed.turn.locked():
+                self._renewing.add(task := asyncio.create_task(self._renewed(followed, heads[name])))
+                task.add_done_callback(self._renewing.discard)
+        if self._renewing:
+            await asyncio.wait(self._renewing, timeout=FOLLOW_S)  # what is read anew goes on beside the others
+
+    async def _renewed(self, followed: Followed, head: int) -> None:
+        try:
+            await self._caught_up(followed, head if head > followed.collection.seq else None)
+        except MantaError as error:  # who asks next is told
+            log.info("%s cannot be followed: %s", followed.store.store_id, error.message)
+        except Exception:
+            log.exception("%s cannot be followed", followed.store.store_id)
 
     async def _caught_up(self, followed: Followed, enough: int | None = None) -> None:
         try:

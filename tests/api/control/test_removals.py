@@ -180,6 +180,32 @@ async def test_a_store_that_is_read_for_long_stops_neither_sweeps_nor_the_limit(
     task.cancel()
 
 
+async def test_a_store_that_is_read_for_long_stops_no_other_from_being_followed(
+    store: Shelf, replica: Replica, feed: StoreFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "FOLLOW_S", 0.05)
+    other = Shelf(store.database, store.jobs, store.vault, store.scope)
+    await other.make()
+    for each in (store, other):
+        await each.filled(1)
+        await replica.found(each.id, near(1))
+    read, over = feed.changes, asyncio.Event()
+
+    async def slow(store_id: str, *more: int) -> object:
+        if store_id == store.id:
+            await over.wait()
+        return await read(store_id, *more)  # type: ignore[arg-type]  # whatever it was given
+
+    monkeypatch.setattr(feed, "changes", slow)
+    await store.filled(2)
+    await replica.following._follow()
+    await other.filled(2)
+    await replica.following._follow()
+    await until(lambda: [each["chunks"] for each in replica.following.stats().values()] == [1, 2])
+    over.set()
+    await until(lambda: [each["chunks"] for each in replica.following.stats().values()] == [2, 2])
+
+
 async def test_few_cold_stores_are_read_at_once_and_room_is_made_before(
     store: Shelf, feed: StoreFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
