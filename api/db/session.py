@@ -9,6 +9,7 @@ asked.
 """
 
 import asyncio
+import logging
 import os
 import select
 import socket
@@ -27,7 +28,10 @@ from api.scope import Scope
 from configs.connections import POOL_SIZE
 from configs.errors import Unavailable
 
-POOL_WAIT_S = 2.0
+log = logging.getLogger(__name__)
+
+POOL_WAIT_S = 6.0
+"""Longer than a queue of people takes where all cores are busy; less than the deadline."""
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 5000
 """Jobs, which have no deadline, have no such limit either."""
@@ -64,6 +68,8 @@ class Database:
         deadline_s: float | None = DEADLINE_S,
     ) -> None:
         self._deadline_s = deadline_s
+        self._turns = asyncio.Semaphore(pool_size)
+        """In the order in which they come; and who waits in vain is told so, not that the database is away."""
         given = make_url(psycopg_url(url))
         self._role = None if given.username == role else role
         """What this account becomes for each unit of work, where it has no login of that role."""
@@ -121,15 +127,27 @@ class Database:
     async def _translated(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._deadline_s):
-                yield
+                await self._turn()
+                try:
+                    yield
+                finally:
+                    self._turns.release()
         except TimeoutError as error:
             raise Unavailable("The database does not answer in time.", retry_after_s=2.0) from error
         except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
+            log.warning("a unit of work failed: %s", error)
             raise Unavailable("The database cannot be reached.", retry_after_s=2.0) from error
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise Unavailable("The database cannot be reached.", retry_after_s=2.0) from error
             raise
+
+    async def _turn(self) -> None:
+        try:
+            async with asyncio.timeout(POOL_WAIT_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Unavailable("All connections to the database are busy.", retry_after_s=2.0) from None
 
     async def _enter(self, session: AsyncSession, scope: Scope | None) -> None:
         wanted = {"role": self._role} if self._role else {}

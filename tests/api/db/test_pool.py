@@ -11,6 +11,7 @@ from sqlalchemy import make_url, text
 
 from api.db import session
 from api.db.session import Database
+from configs.errors import Unavailable
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.chaos import chaos
 from tests.fixtures.database import query
@@ -79,3 +80,27 @@ async def test_over_tcp_the_peer_is_asked_whether_it_is_there(postgres: Embedded
         assert await sockets_options(url) == [1, 30, 30_000]
         assert await sockets_options(f"{url}?keepalives_idle=7") == [1, 7, 30_000]
         listener.close()
+
+
+async def test_who_waits_for_one_is_not_passed_over(postgres: EmbeddedPostgres) -> None:
+    database, turns = Database(postgres.urls.app_url, pool_size=1), list[int]()
+
+    async def often(number: int) -> None:
+        for _ in range(10):
+            async with database.unit() as unit:
+                turns.append(number)
+                await unit.execute(text("SELECT 1"))
+
+    await asyncio.gather(*(often(number) for number in range(12)))
+    await database.close()
+    assert turns == list(range(12)) * 10
+
+
+async def test_who_waits_too_long_is_told_why(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "POOL_WAIT_S", 0.2)
+    database = Database(postgres.urls.app_url, pool_size=1)
+    async with database.unit():
+        with pytest.raises(Unavailable, match="are busy"):
+            await backend(database)
+    await backend(database)
+    await database.close()
