@@ -14,14 +14,16 @@ from retrieval.feed import SealedChunk
 
 FOUND = text(
     "SELECT c.id, c.file_id, c.number, c.content, v.organization_id, v.attributes, v.data_key_id, v.name"
-    " FROM chunks c CROSS JOIN LATERAL (SELECT v.organization_id, v.attributes, f.data_key_id, f.name"
+    " FROM unnest(CAST(:chunk_ids AS bigint[])) AS asked (id)"
+    " CROSS JOIN LATERAL (SELECT c.id, c.file_id, c.number, c.content FROM chunks c"
+    " WHERE c.vector_store_id = :store_id AND c.id = asked.id OFFSET 0) c"
+    " CROSS JOIN LATERAL (SELECT v.organization_id, v.attributes, f.data_key_id, f.name"
     " FROM vector_store_files v CROSS JOIN LATERAL (SELECT f.data_key_id, f.name FROM files f"
     " WHERE f.id = v.file_id AND (f.expires_at IS NULL OR f.expires_at > now()) OFFSET 0) f"
-    " WHERE v.vector_store_id = c.vector_store_id AND v.file_id = c.file_id OFFSET 0) v"
-    " WHERE c.vector_store_id = :store_id AND c.id = ANY(:chunk_ids)"
+    " WHERE v.vector_store_id = :store_id AND v.file_id = c.file_id OFFSET 0) v"
 )
-"""OFFSET 0 has each file looked up by its key: in tables that grew since they were analyzed, PostgreSQL would rather
-join the whole store, for seconds. Every search of a store of 50,000 new chunks ended in 503 then.
+"""OFFSET 0 has each row looked up by its key: in tables that grew since they were analyzed, PostgreSQL would rather
+read and join the whole store, for seconds. Every search of a store of 50,000 new chunks ended in 503 then.
 """
 
 
