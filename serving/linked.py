@@ -5,6 +5,7 @@ It does not know what is asked.
 
 import asyncio
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 
 import orjson
@@ -21,12 +22,12 @@ from serving.link.tls import server_context
 LOOPBACK = "127.0.0.1"
 
 
-class Linked:
+class Linked(ABC):
     """Subclasses `answer` calls. A call tells the slot that it runs on, which is then in use (`LeaseBook.use`)."""
 
+    @abstractmethod
     async def answer(self, call: Call, reply: StreamReply) -> None:
         """Serve one call."""
-        raise NotImplementedError
 
     async def _open_door(self, cluster: Cluster) -> Address:
         """Listen for links, from now on."""

@@ -52,7 +52,7 @@ def run(
 ) -> None:
     """Upload what is new or changed and have it indexed. Doing it again costs only what changed."""
     from api.cli.client import require  # noqa: PLC0415  `--help` need not load it
-    from api.cli.local_files import gather  # noqa: PLC0415  as above
+    from api.cli.local_files import gather  # noqa: PLC0415  `--help` need not load it
 
     with require(Installation(config, data_dir), url, key) as client:
         gathered = gather(sources)
@@ -70,7 +70,7 @@ def run(
 def _ingested(
     client: "Client", gathered: "Gathered", name: str, model: str | None, *, delete: bool, wait: bool, dry: bool
 ) -> dict[str, Any]:
-    from api.cli import shelving  # noqa: PLC0415  as above
+    from api.cli import shelving  # noqa: PLC0415  `--help` need not load it
 
     store = shelving.find_store(client, name)
     known = shelving.known_files(client, store["id"]) if store else {}
@@ -131,7 +131,7 @@ def _progress(verb: str, total: int, *, whole: bool = False) -> Iterator[Callabl
     if not total or not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415  as above
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415  `--help` need not load it
 
     columns = (TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console(stderr=True)) as bar:

@@ -27,12 +27,12 @@ ADD = text(
     f" given.attributes, given.max_tokens, given.overlap_tokens FROM {GIVEN} ON CONFLICT DO NOTHING"
 )
 AGAIN = text(
-    "UPDATE vector_store_files AS f SET status = 'in_progress', error_code = NULL, error_message = NULL,"  # noqa: S608  as above
+    "UPDATE vector_store_files AS f SET status = 'in_progress', error_code = NULL, error_message = NULL,"  # noqa: S608  made of constants
     " max_tokens = given.max_tokens, overlap_tokens = given.overlap_tokens, epoch = f.epoch + 1, attempts = 0,"
     f" leased_until = NULL FROM {GIVEN} {HERE}"
 )
 DESCRIBE = text(
-    "UPDATE vector_store_files AS f SET attributes = given.attributes, described_seq = :seq"  # noqa: S608  as above
+    "UPDATE vector_store_files AS f SET attributes = given.attributes, described_seq = :seq"  # noqa: S608  made of constants
     f" FROM {GIVEN} {HERE}"
 )
 

@@ -125,7 +125,7 @@ class Program:
             exchanged(self._line, framed({"bytes": 0}), b"", time.monotonic() + START_S)
         except (OSError, EOFError) as error:
             self.close()
-            log.error("docling's interpreter ended: see %s", here / f"{NAME}.log")  # noqa: TRY400  as above
+            log.error("docling's interpreter ended: see %s", here / f"{NAME}.log")  # noqa: TRY400  its own log has the rest
             raise Unreadable("server_error", ABSENT) from error
         return self._line
 
