@@ -28,7 +28,7 @@ from api.spending import Spending, spending_of
 from configs.errors import Forbidden, MantaError
 from configs.specs import IngressSpec
 from models.wire import Call, Usage
-from serving.exchange import Client, ClientGone, Exchange
+from serving.exchange import Client, ClientGone, Collector, Exchange
 from serving.gateway import Answer, Deadlines
 
 STREAM_HEADERS = {
@@ -239,22 +239,6 @@ class _StreamClient:
     def begin(self, content_type: str) -> None:
         self._context.status = 200
         self._stream.begin(identity_headers(self._context), STREAM_HEAD)
-
-
-class Collector:
-    """`serving.exchange.Client` in memory: `parts` are the answer's bytes."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self.content_type = "application/json"
-
-    def begin(self, content_type: str) -> None:
-        """See `serving.exchange.Client`."""
-        self.content_type = content_type
-
-    def write(self, chunk: bytes) -> None:
-        """See `serving.exchange.Client`."""
-        self.parts.append(chunk)
 
 
 @dataclass(slots=True)

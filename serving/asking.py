@@ -10,7 +10,7 @@ import uuid
 from configs.cluster import Cluster
 from configs.errors import ModelStarting, Unavailable
 from models.wire import Call
-from serving.exchange import Exchange
+from serving.exchange import Collector, Exchange
 from serving.leases import Leases, Target
 from serving.links import Links
 from serving.status import Status
@@ -48,7 +48,7 @@ class Asking:
         if self._leases is None:  # Serve must run by then
             self._leases = Leases(self._target, Links(self._cluster), Status())
         lease = await self._leases.take(deadline)
-        answer = _Answer()
+        answer = Collector()
         exchange = Exchange(answer)
         try:
             call = Call(path, body, uuid.uuid4().hex, lease=lease.id)
@@ -57,16 +57,3 @@ class Asking:
         finally:
             lease.give_back()
         return b"".join(answer.parts)
-
-
-class _Answer:
-    """See `serving.exchange.Client`."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-
-    def begin(self, content_type: str) -> None:
-        """Nothing to prepare."""
-
-    def write(self, chunk: bytes) -> None:
-        self.parts.append(chunk)

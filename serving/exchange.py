@@ -25,6 +25,22 @@ class Client(Protocol):
         ...
 
 
+class Collector:
+    """A `Client` in memory: `parts` are the answer's bytes."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.content_type = "application/json"
+
+    def begin(self, content_type: str) -> None:
+        """See `Client`."""
+        self.content_type = content_type
+
+    def write(self, chunk: bytes) -> None:
+        """See `Client`."""
+        self.parts.append(chunk)
+
+
 class ClientGone(Exception):
     """The client closed its connection; nobody is left to tell."""
 

@@ -16,7 +16,7 @@ from fastapi import Request
 from api.context import context_of
 from api.directory import Directory, Entry
 from api.ids import new_id
-from api.inference import Asked, Collector
+from api.inference import Asked
 from api.policy import caller
 from api.services import services_of
 from configs.errors import BadRequest, Forbidden, Internal, MantaError, ModelNotFound, ModelStarting, Unavailable
@@ -24,6 +24,7 @@ from configs.specs import Kind
 from models.embedding.probe import SENTENCE
 from models.wire import Call
 from retrieval.index.protocol import Vectors
+from serving.exchange import Collector
 
 Scores = npt.NDArray[np.float64]
 
