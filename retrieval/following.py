@@ -176,9 +176,10 @@ class Following:
         try:
             await self._keeping.end(followed)
             await self._saved(followed)
-        except (NotFound, Unavailable) as error:
-            if isinstance(error, Unavailable):
-                raise
+        except NotFound:
+            log.info("%s is gone", followed.store.store_id)
+        except Unavailable:
+            raise
         except Exception:
             log.exception("there is no snapshot of %s", followed.store.store_id)
 
