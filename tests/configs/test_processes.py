@@ -13,9 +13,8 @@ from configs import procfs
 from configs.accounts import Account
 from configs.errors import ConfigurationError, Internal, TimedOut
 from configs.processes import Child, Command, run, spawn, wait_until
+from tests.fixtures.children import ENV, described
 from tests.fixtures.data_dirs import as_root
-
-ENV = {"PATH": os.defpath}
 
 
 def shell(script: str, folder: Path, *, account: Account | None = None, fds: tuple[int, ...] = ()) -> Child:
@@ -51,6 +50,7 @@ def test_a_child_has_a_session_and_an_environment_of_its_own(data_root: Path) ->
     child = shell("env; sleep 60", data_root)
     try:
         assert os.getsid(child.pid) == child.pid != os.getsid(0)
+        described(child)
         environment = procfs._read(child.pid, "environ").split(b"\0")
         assert environment == [f"PATH={os.defpath}".encode(), b""]
     finally:

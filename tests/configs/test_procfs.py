@@ -5,14 +5,13 @@ from signal import SIGKILL
 
 from configs import procfs
 from configs.processes import spawn
-
-ENV = {"PATH": os.defpath}
+from tests.fixtures.children import ENV, running
 
 
 def test_a_program_name_with_brackets_and_spaces_is_read_whole(data_root: Path) -> None:
     odd = data_root / "a) (b c"
     shutil.copy("/bin/sleep", odd)
-    child = spawn("odd", [str(odd), "60"], cwd=data_root, env=ENV, stdout=data_root / "log")
+    child = running([str(odd), "60"], data_root)
     try:
         facts = procfs.facts(child.pid)
         assert facts is not None
@@ -22,7 +21,7 @@ def test_a_program_name_with_brackets_and_spaces_is_read_whole(data_root: Path) 
 
 
 def test_find_asks_for_program_owner_and_command_line(data_root: Path) -> None:
-    child = spawn("sleep", ["/bin/sleep", "61.25"], cwd=data_root, env=ENV, stdout=data_root / "log")
+    child = running(["/bin/sleep", "61.25"], data_root)
     try:
         assert list(procfs.find("sleep", os.geteuid(), lambda line: b"61.25" in line)) == [child.pid]
         assert list(procfs.find("sleep", os.geteuid(), lambda line: b"61.26" in line)) == []
