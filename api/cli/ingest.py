@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from configs.errors import BadRequest
 if TYPE_CHECKING:
     from api.cli.client import Client
     from api.cli.local_files import Gathered
-    from api.cli.shelving import Plan
+    from api.cli.planning import Plan
 
 app = application(description="Have folders, files and pages indexed in a vector store.")
 
@@ -42,6 +43,10 @@ def run(
     delete: Annotated[
         bool, typer.Option("--delete", help="Remove what came from these folders and is gone there.")
     ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="A folder or file of that name from elsewhere is an older state of this one."),
+    ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until it is indexed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
     config: Config = None,
@@ -55,10 +60,8 @@ def run(
     from api.cli.local_files import gather  # noqa: PLC0415  `--help` need not load it
 
     with require(Installation(config, data_dir), url, key) as client:
-        gathered = gather(sources)
-        report = _ingested(
-            client, gathered, store or _name(sources[0]), embedding_model, delete=delete, wait=not no_wait, dry=dry_run
-        )
+        wanted = Wanted(store or _name(sources[0]), embedding_model, delete, replace, not no_wait, dry_run)
+        report = _ingested(client, gather(sources), wanted)
     if as_json:
         print_json(report)
     else:
@@ -67,22 +70,33 @@ def run(
         raise typer.Exit(1)
 
 
-def _ingested(
-    client: "Client", gathered: "Gathered", name: str, model: str | None, *, delete: bool, wait: bool, dry: bool
-) -> dict[str, Any]:
-    from api.cli import shelving  # noqa: PLC0415  `--help` need not load it
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command was asked to do."""
 
+    name: str
+    model: str | None
+    delete: bool
+    replace: bool
+    wait: bool
+    dry: bool
+
+
+def _ingested(client: "Client", gathered: "Gathered", wanted: Wanted) -> dict[str, Any]:
+    from api.cli import planning, shelving  # noqa: PLC0415  `--help` need not load it
+
+    name, model = wanted.name, wanted.model
     store = shelving.find_store(client, name)
     known = shelving.known_files(client, store["id"]) if store else {}
-    plan = shelving.plan_of(gathered, known)
-    if delete:
-        shelving.find_moves(plan)
+    plan = planning.plan_of(gathered, known, replacing=wanted.replace)
+    if wanted.delete:
+        planning.find_moves(plan)
     report = _report(gathered, plan, store["id"] if store else None, name)
-    report["removed"] = [each.path for each in plan.gone] if delete else []
-    if delete and plan.gone and not gathered.files:
+    report["removed"] = [each.path for each in plan.gone] if wanted.delete else []
+    if wanted.delete and plan.gone and not gathered.files:
         text = f"nothing to index is left, and --delete would remove {len(plan.gone)} files: is it the right folder?"
         raise BadRequest(text)
-    if dry:
+    if wanted.dry:
         return report | {"dry_run": True}
     if store is not None and model is not None and store.get("embedding_model", model) != model:
         text = f"the store {name!r} has the embedding model {store['embedding_model']!r}: leave the option out"
@@ -96,18 +110,19 @@ def _ingested(
         sent = shelving.send(client, store["id"], plan, told)
     report["failed"] += sent.refused
     report["waiting"] = len(sent.paths)
-    if delete:
-        shelving.move(client, store["id"], plan.moved)
+    shelving.move(client, store["id"], plan.moved)
+    if wanted.delete:
         shelving.remove(client, plan.gone)
-    if not wait:
-        return report
+    if not wanted.wait:
+        return report | {"replaced": []}
     with _progress("indexed", len(sent.paths), whole=True) as told:
         failed = shelving.wait(client, store["id"], sent, told)
     report["failed"] += failed
     report["waiting"] = 0
     bad = {each["path"] for each in report["failed"]}
-    shelving.remove(client, [each for path, old in plan.replaced.items() if path not in bad for each in old])
-    return report
+    old = [each for path, files in plan.replaced.items() if path not in bad for each in files]
+    shelving.remove(client, old)
+    return report | {"replaced": [each.path for each in old]}
 
 
 def _report(gathered: "Gathered", plan: "Plan", store_id: str | None, name: str) -> dict[str, Any]:
@@ -115,6 +130,7 @@ def _report(gathered: "Gathered", plan: "Plan", store_id: str | None, name: str)
         "store": {"id": store_id, "name": name},
         "new": [each.path for each in plan.new],
         "changed": [each.path for each in plan.changed],
+        "replaced": [each.path for files in plan.replaced.values() for each in files],
         "again": [each.path for each in plan.again],
         "moved": [each.path for each in plan.moved],
         "unchanged": plan.unchanged,
@@ -141,7 +157,7 @@ def _progress(verb: str, total: int, *, whole: bool = False) -> Iterator[Callabl
 
 def _tell(report: dict[str, Any]) -> None:
     verb = "would be " if report["dry_run"] else ""
-    for name in ("new", "changed", "again", "moved", "removed"):
+    for name in ("new", "changed", "replaced", "again", "moved", "removed"):
         if report[name]:
             typer.echo(f"{len(report[name]):>9,} {verb}{name}")
             if report["dry_run"]:

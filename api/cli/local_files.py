@@ -15,6 +15,7 @@ from retrieval.documents import Limits
 
 MAX_PATH = 512
 """Characters of an attribute."""
+SOURCE_DIGITS = 16
 SNIFF_BYTES = 4096
 TEXT_MARKS = (b"\xff\xfe", b"\xfe\xff")
 HIDDEN = "hidden"
@@ -23,12 +24,24 @@ GOOD = range(200, 300)
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Something to index. `path` names it in the store; `digest` is the SHA-256 of its content."""
+    """Something to index. `path` names it in the store; `digest` is the SHA-256 of its content.
+
+    `source` tells folders and files of one name apart, and not where they lie; an address needs none.
+    """
 
     path: str
     name: str
     digest: str
     content: Path | bytes = field(repr=False)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One that was looked through; the paths of its files begin with `label`."""
+
+    label: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +54,11 @@ class Skipped:
 
 @dataclass(slots=True)
 class Gathered:
-    """All of it; `folders` are those that were looked through, as their files' paths begin."""
+    """All of it."""
 
     files: list[Local] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    folders: list[str] = field(default_factory=list)
+    folders: list[Folder] = field(default_factory=list)
 
 
 def gather(sources: Sequence[str]) -> Gathered:
@@ -62,11 +75,17 @@ def gather(sources: Sequence[str]) -> Gathered:
         elif Path(source).is_dir():
             _add_folder(found, Path(source).resolve())
         elif Path(source).is_file():
-            _add(found, Path(source), Path(source).name)
+            path = Path(source)
+            _add(found, path, path.name, source_of(path.parent.resolve() / path.name))
         else:
             raise BadRequest(f"there is no folder or file {source!r}")
     _refuse_twins(found.files)
     return found
+
+
+def source_of(place: Path) -> str:
+    """What stands for a place on this machine and does not tell it: everybody who searches sees a file's attributes."""
+    return hashlib.sha256(os.fsencode(place)).hexdigest()[:SOURCE_DIGITS]
 
 
 def fetched(url: str) -> Local:
@@ -102,13 +121,14 @@ def page_name(url: str) -> str:
 
 def _add_folder(found: Gathered, root: Path) -> None:
     label = root.name or "root"
-    found.folders.append(f"{label}/")
+    source = source_of(root)
+    found.folders.append(Folder(f"{label}/", source))
     for path, why in _walked(root):
         name = f"{label}/{path.relative_to(root).as_posix()}"
         if why is not None:
             found.skipped.append(Skipped(name, why))
         else:
-            _add(found, path, name)
+            _add(found, path, name, source)
 
 
 def _walked(root: Path) -> Iterator[tuple[Path, str | None]]:
@@ -136,7 +156,7 @@ def _walked(root: Path) -> Iterator[tuple[Path, str | None]]:
         yield Path(str(error.filename)), f"cannot be read ({error.strerror})"
 
 
-def _add(found: Gathered, path: Path, name: str) -> None:
+def _add(found: Gathered, path: Path, name: str, source: str) -> None:
     why = _obstacle(path, name)
     if why is None:
         try:
@@ -145,7 +165,7 @@ def _add(found: Gathered, path: Path, name: str) -> None:
         except OSError as error:
             why = f"cannot be read ({error.strerror})"
         else:
-            found.files.append(Local(name, path.name, digest, path))
+            found.files.append(Local(name, path.name, digest, path, source))
             return
     found.skipped.append(Skipped(name, why))
 
@@ -191,5 +211,7 @@ def _refuse_twins(files: Sequence[Local]) -> None:
     seen: set[str] = set()
     for each in files:
         if each.path in seen:
-            raise BadRequest(f"two of the sources have {each.path!r}: ingest them one after the other, or rename one")
+            raise BadRequest(
+                f"two of the sources have {each.path!r}: give each a store of its own by --store, or rename one"
+            )
         seen.add(each.path)

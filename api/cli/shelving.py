@@ -1,20 +1,20 @@
-"""What a vector store has against what is here: what is new, changed or gone; and how the store is brought along.
+"""How a vector store is brought along: what it has is read, and what is planned (`api.cli.planning`) is done.
 
-A file is known by its attribute `path`, and its content by `digest`. A changed file replaces the old one only once it
-is indexed, so that there is always one of them to be found.
+A changed file replaces the old one only once it is indexed, so that there is always one of them to be found.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from api.cli.client import Client, Refusal
-from api.cli.local_files import Gathered, Local
+from api.cli.local_files import Local
+from api.cli.planning import SOURCE, Known, Plan, attributes_of
 from configs.errors import BadRequest
 
 STORES = "/v1/vector_stores"
@@ -27,44 +27,6 @@ BUSY = {429, 503}
 TRIES = 5
 OF_ONE_FILE = {400, 409, 413}
 """The server refuses this file; the others may go on."""
-LASTING = {"invalid_file", "unsupported_file"}
-"""Why indexing the same content again would fail again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A file that the store has."""
-
-    id: str
-    path: str
-    digest: str
-    status: str
-    error: dict[str, str] | None
-    others: dict[str, Any] = field(default_factory=dict)
-    """Attributes that somebody gave it, and that stay."""
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """All of them; it is known again by its path and digest."""
-        return {**self.others, "path": self.path, "digest": self.digest}
-
-
-@dataclass(slots=True)
-class Plan:
-    """What is to be done."""
-
-    new: list[Local] = field(default_factory=list)
-    changed: list[Local] = field(default_factory=list)
-    unchanged: int = 0
-    again: list[Known] = field(default_factory=list)
-    """Unchanged, but without an end so far that counts: indexed again without an upload."""
-    gone: list[Known] = field(default_factory=list)
-    failed: list[Known] = field(default_factory=list)
-    """Unchanged, and failed for a reason that lasts."""
-    replaced: dict[str, list[Known]] = field(default_factory=dict)
-    """What goes once the file of that path is indexed."""
-    moved: list[Known] = field(default_factory=list)
-    """Under their new paths: the same file lies in another folder."""
 
 
 def find_store(client: Client, wanted: str) -> dict[str, Any] | None:
@@ -101,61 +63,17 @@ def known_files(client: Client, store_id: str) -> dict[str, list[Known]]:
     found: dict[str, list[Known]] = {}
     for each in pages(client, f"{STORES}/{store_id}/files", order="desc"):
         attributes = each.get("attributes") or {}
-        if path := attributes.get("path"):
-            digest = str(attributes.get("digest", ""))
-            found.setdefault(str(path), []).append(
-                Known(each["id"], str(path), digest, each["status"], each["last_error"], attributes)
-            )
+        if path := str(attributes.get("path") or ""):
+            digest, source = (str(attributes.get(name) or "") for name in ("digest", SOURCE))
+            file = Known(each["id"], path, digest, each["status"], each["last_error"], source, attributes)
+            found.setdefault(path, []).append(file)
     return found
-
-
-def plan_of(gathered: Gathered, known: dict[str, list[Known]]) -> Plan:
-    """What to do so that the store has what is here."""
-    plan = Plan()
-    for local in gathered.files:
-        newest, *older = known.get(local.path, [None])
-        if newest is None:
-            plan.new.append(local)
-            continue
-        if newest.digest != local.digest:
-            plan.changed.append(local)
-            older = [newest, *older]
-        elif newest.status == "failed" and (newest.error or {}).get("code") in LASTING:
-            plan.failed.append(newest)
-            older = []
-        elif newest.status == "completed":
-            plan.unchanged += 1
-        else:
-            plan.again.append(newest)
-        if older:
-            plan.replaced[local.path] = [each for each in older if each is not None]
-    here = {local.path for local in gathered.files}
-    unseen = tuple(f"{each.path}/" for each in gathered.skipped)
-    for path, files in known.items():
-        came_from = path.startswith(tuple(gathered.folders))
-        if came_from and path not in here and not f"{path}/".startswith(unseen):
-            plan.gone += files
-    return plan
-
-
-def find_moves(plan: Plan) -> None:
-    """What is gone here and new there, with the same name and content, has moved: it needs no upload and no index."""
-    left: dict[tuple[str, str], list[Known]] = {}
-    for each in plan.gone:
-        if each.status == "completed":
-            left.setdefault((PurePosixPath(each.path).name, each.digest), []).append(each)
-    for local in list(plan.new):
-        if there := left.get((PurePosixPath(local.path).name, local.digest)):
-            old = there.pop()
-            plan.new.remove(local)
-            plan.gone.remove(old)
-            plan.moved.append(replace(old, path=local.path))
 
 
 def move(client: Client, store_id: str, files: Sequence[Known]) -> None:
     """Give files that moved their new paths; one that is gone meanwhile is no error."""
     for each in files:
-        _unless_gone(client.post, f"{STORES}/{store_id}/files/{each.id}", {"attributes": each.attributes})
+        _unless_gone(client.post, f"{STORES}/{store_id}/files/{each.id}", {"attributes": attributes_of(each)})
 
 
 @dataclass(slots=True)
@@ -251,8 +169,7 @@ def _entry(client: Client, each: Local | Known, sent: Sent) -> dict[str, Any] | 
             sent.refused.append({"path": each.path, "code": "unreadable", "message": error.strerror or "unreadable"})
             return None
     sent.paths[file_id] = each.path
-    attributes = each.attributes if isinstance(each, Known) else {"path": each.path, "digest": each.digest}
-    return {"file_id": file_id, "attributes": attributes}
+    return {"file_id": file_id, "attributes": attributes_of(each)}
 
 
 def _uploaded(client: Client, local: Local) -> Any:  # noqa: ANN401  any JSON

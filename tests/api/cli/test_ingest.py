@@ -199,3 +199,26 @@ async def test_an_empty_folder_does_not_empty_the_store(
     refused = await run(str(handbook), "--delete")
     assert "is it the right folder" in str(refused.exception)
     assert held(knowing) == ["completed 1"] * 3
+
+
+async def test_a_folder_of_the_same_name_from_elsewhere_takes_nothing_away_unasked(
+    knowing: Application, person: Person, run: Command, indexing: ThreadRunner, handbook: Path, tmp_path: Path
+) -> None:
+    told(await run(str(handbook), "--json"))
+    other = tmp_path / "other" / "handbook"
+    other.mkdir(parents=True)
+    (other / "a.md").write_text("# Herons\n\nThey wade.")
+    (other / "c.txt").write_text("Cranes sing.")
+    for source in (other, other / "c.txt"):
+        told(await run(str(handbook / "c.txt"), "--store", "handbook", "--json"))
+        refused = await run(str(source), "--store", "handbook", "--delete")
+        assert "--replace" in str(refused.exception)
+    assert held(knowing) == ["completed 1"] * 4
+    done = len(indexing.groups)
+    taken = told(await run(str(other), "--delete", "--replace", "--json"))
+    assert (taken["moved"], taken["changed"], taken["new"]) == (["handbook/a.md"], ["handbook/c.txt"], [])
+    assert (taken["replaced"], taken["removed"]) == (["handbook/c.txt"], ["handbook/deep/b.txt"])
+    assert len(indexing.groups) == done + 1
+    again = await run(str(other), "--delete")
+    assert "2 unchanged" in again.stdout
+    assert held(knowing) == ["completed 1"] * 3

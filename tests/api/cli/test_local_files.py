@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from api.cli import local_files
-from api.cli.local_files import gather, page_name
+from api.cli.local_files import Folder, gather, page_name, source_of
 from configs.errors import BadRequest, Unavailable
 from tests.fixtures.servers import Served, served
 from tests.fixtures.stack import free_port
@@ -42,7 +42,8 @@ def test_a_folder_is_taken_with_what_can_be_read(folder: Path) -> None:
     assert [each.path for each in found.files] == [
         "handbook/Makefile", "handbook/a.md", "handbook/same.txt", "handbook/utf16", "handbook/deep/er/b.txt",
     ]  # fmt: skip
-    assert found.folders == ["handbook/"]
+    assert found.folders == [Folder("handbook/", source_of(folder))]
+    assert {each.source for each in found.files} == {source_of(folder)}
     assert {each.path: each.why for each in found.skipped} == {
         "handbook/.git": "hidden",
         "handbook/.hidden": "hidden",
@@ -60,6 +61,7 @@ def test_a_folder_is_taken_with_what_can_be_read(folder: Path) -> None:
 def test_single_files_have_their_name_as_path(folder: Path) -> None:
     found = gather([str(folder / "a.md"), str(folder / "deep" / "er" / "b.txt")])
     assert [each.path for each in found.files] == ["a.md", "b.txt"]
+    assert [each.source for each in found.files] == [source_of(folder / "a.md"), source_of(folder / "deep/er/b.txt")]
     assert found.folders == []
 
 

@@ -5,16 +5,22 @@ from typing import Any, cast
 import pytest
 
 from api.cli.client import Client, Refusal
-from api.cli.local_files import Gathered, Local, Skipped
-from api.cli.shelving import Known, find_moves, move, patient, plan_of
+from api.cli.local_files import Folder, Gathered, Local, Skipped
+from api.cli.planning import Known, find_moves, plan_of
+from api.cli.shelving import move, patient
+from configs.errors import BadRequest
+
+B = Folder("b/", "")
 
 
-def local(path: str, digest: str = "1") -> Local:
-    return Local(path, path, digest, b"x")
+def local(path: str, digest: str = "1", source: str = "") -> Local:
+    return Local(path, path, digest, b"x", source)
 
 
-def known(path: str, digest: str = "1", status: str = "completed", code: str = "", id_: str = "") -> Known:
-    return Known(id_ or f"file-{path}", path, digest, status, {"code": code, "message": "no"} if code else None)
+def known(
+    path: str, digest: str = "1", status: str = "completed", code: str = "", id_: str = "", source: str = ""
+) -> Known:
+    return Known(id_ or f"file-{path}", path, digest, status, {"code": code, "message": "no"} if code else None, source)
 
 
 def held(*files: Known) -> dict[str, list[Known]]:
@@ -26,9 +32,7 @@ def held(*files: Known) -> dict[str, list[Known]]:
 
 def test_new_changed_and_unchanged_files_are_told_apart() -> None:
     old = known("b/changed", "0")
-    plan = plan_of(
-        Gathered([local("b/new"), local("b/changed"), local("b/same")], [], ["b/"]), held(old, known("b/same"))
-    )
+    plan = plan_of(Gathered([local("b/new"), local("b/changed"), local("b/same")], [], [B]), held(old, known("b/same")))
     assert [each.path for each in plan.new] == ["b/new"]
     assert [each.path for each in plan.changed] == ["b/changed"]
     assert plan.replaced == {"b/changed": [old]}
@@ -54,7 +58,7 @@ def test_only_what_came_from_these_folders_can_be_gone() -> None:
         known("single.txt"),
         known("https://example.com/"),
     )
-    plan = plan_of(Gathered([], [Skipped("b/unread", "empty"), Skipped("b/closed", "cannot be read")], ["b/"]), there)
+    plan = plan_of(Gathered([], [Skipped("b/unread", "empty"), Skipped("b/closed", "cannot be read")], [B]), there)
     assert [each.path for each in plan.gone] == ["b/gone"]
 
 
@@ -64,7 +68,7 @@ def test_what_lies_in_another_folder_has_moved() -> None:
         known("b/old/failed.md", "3", "failed", "server_error"), known("b/stays.md", "4"),
     )  # fmt: skip
     here = [("b/new/a.md", "1"), ("b/new/renamed.md", "2"), ("b/new/failed.md", "3"), ("b/copy/stays.md", "4")]
-    plan = plan_of(Gathered([*(local(*each) for each in here), local("b/stays.md", "4")], [], ["b/"]), there)
+    plan = plan_of(Gathered([*(local(*each) for each in here), local("b/stays.md", "4")], [], [B]), there)
     find_moves(plan)
     assert [(each.path, each.digest) for each in plan.moved] == [("b/new/a.md", "1")]
     assert [each.path for each in plan.new] == ["b/new/renamed.md", "b/new/failed.md", "b/copy/stays.md"]
@@ -78,6 +82,30 @@ def test_older_versions_go_once_the_newest_is_indexed() -> None:
     assert plan_of(Gathered([local("a", "3")], [], []), held(newest, older)).replaced == {"a": [newest, older]}
     broken = known("a", "2", "failed", "invalid_file", "file-2")
     assert plan_of(Gathered([local("a", "2")], [], []), held(broken, older)).replaced == {}
+
+
+def test_what_came_from_elsewhere_is_replaced_only_when_that_is_said() -> None:
+    there = held(known("b/a", "1", source="old"), known("b/c", "1", source="old"), known("b/gone", source="old"))
+    here = [local("b/a", "1", "new"), local("b/c", "2", "new")]
+    gathered = Gathered(here, [], [Folder("b/", "new")])
+    for other in (gathered, Gathered(here), Gathered([], [], [Folder("b/", "new")])):
+        with pytest.raises(BadRequest, match=r"--store.*--replace"):
+            plan_of(other, there)
+    plan = plan_of(gathered, there, replacing=True)
+    assert [(each.path, each.source) for each in plan.moved] == [("b/a", "new")]
+    assert [each.path for each in plan.changed] == ["b/c"]
+    assert plan.replaced == {"b/c": there["b/c"]}
+    assert plan.gone == there["b/gone"]
+    assert plan.unchanged == 0
+
+
+def test_two_folders_of_one_name_that_share_a_store_keep_to_their_own_files() -> None:
+    there = held(known("b/a", source="1"), known("b/gone", source="1"), known("b/c", source="2"))
+    one, two = Folder("b/", "1"), Folder("b/", "2")
+    alone = plan_of(Gathered([local("b/c", source="2")], [], [two]), there)
+    assert (alone.gone, alone.unchanged) == ([], 1)
+    both = plan_of(Gathered([local("b/a", source="1"), local("b/c", source="2")], [], [one, two]), there)
+    assert (both.gone, both.unchanged) == (there["b/gone"], 2)
 
 
 def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +140,7 @@ class Answering:
 
 
 def test_a_file_that_is_gone_while_others_move_ends_nothing() -> None:
-    gone, stays = known("b/a"), Known("file-2", "b/c", "2", "completed", None, {"team": "birds", "path": "old/c"})
+    gone, stays = known("b/a"), Known("file-2", "b/c", "2", "completed", None, "", {"team": "birds", "path": "old/c"})
     server = Answering(Refusal("There is no such file.", 404), None)
     move(cast("Client", server), "vs_1", [gone, stays])
     attributes = {"team": "birds", "path": "b/c", "digest": "2"}
