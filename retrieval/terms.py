@@ -13,6 +13,8 @@ LONGEST = 64
 """Characters of a term; what is longer is no word, and is cut."""
 _LAST_MARK = 0x1F000
 _MARKS = "".join(char for char in map(chr, range(0x300, _LAST_MARK)) if unicodedata.category(char).startswith("M"))
+_PLAIN = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
+"""`_WORD` for lower ASCII, which most text is: several times as quick."""
 _WORD = re.compile(rf"[^\W_](?:[^\W_]|[{_MARKS}]|'(?=[^\W_]))*")
 _PAIRED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff"
@@ -22,6 +24,8 @@ _PAIRED = re.compile(
 
 def terms(text: str) -> list[str]:
     """Terms in their order, repeated as often as they stand there; none is empty or holds white space."""
+    if text.isascii():
+        return [word[:LONGEST] for word in _PLAIN.findall(text.lower())]
     return [term for word in _WORD.findall(folded(text)) for term in _parts(word)]
 
 

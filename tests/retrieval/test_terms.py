@@ -39,3 +39,8 @@ def test_spellings_that_are_one_give_the_same_terms(text: str) -> None:
 @given(parts=st.lists(st.text(), max_size=4))
 def test_a_text_has_the_terms_of_its_lines(parts: list[str]) -> None:
     assert terms("\n".join(parts)) == [term for part in parts for term in terms(part)]
+
+
+@given(text=st.text(st.characters(max_codepoint=127)))
+def test_plain_text_has_the_terms_that_it_would_have_among_others(text: str) -> None:
+    assert terms(text) == terms(f"{text} é")[:-1]
