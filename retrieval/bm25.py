@@ -21,6 +21,9 @@ from retrieval.index.protocol import Vectors
 K1 = 1.2
 B = 0.75
 
+SPARSE = 16
+"""Sorting a posting costs about as much as walking over so many documents."""
+
 TERM_BYTES = 400
 """What a term takes as Python keeps it: its text, two arrays, and a place in a dict."""
 
@@ -141,23 +144,37 @@ Scored = tuple[Numbers, Vectors]
 """Documents, rising, and the score of each."""
 
 
-def scores(parts: Sequence[Living], terms: Sequence[str]) -> tuple[list[Scored], Counted]:
+class Holders:
+    """Living holders of terms in parts that stand still, looked up once for several queries at one moment."""
+
+    def __init__(self, parts: Sequence[Living]) -> None:
+        self.parts = parts
+        self._known: dict[str, list[tuple[Numbers, Numbers]]] = {}
+
+    def of(self, term: str) -> list[tuple[Numbers, Numbers]]:
+        """For each part the documents, rising, and how often each holds the term."""
+        if term not in self._known:
+            self._known[term] = [_living(part, term) for part in self.parts]
+        return self._known[term]
+
+
+def scores(holders: Holders, terms: Sequence[str]) -> tuple[list[Scored], Counted]:
     """For each part the documents that hold a term, with their scores, and what those come from.
 
     Costs as much as there are postings of the terms, however many documents there are.
     """
-    held = [[_living(part, term) for part in parts] for term in dict.fromkeys(terms)]
+    parts, held = holders.parts, [holders.of(term) for term in dict.fromkeys(terms)]
     counted = Counted(
         sum(part.count for part in parts),
         sum(part.terms for part in parts),
-        tuple(sum(len(documents) for documents, _ in holders) for holders in held),
+        tuple(sum(len(documents) for documents, _ in each) for each in held),
     )
     found: list[list[Scored]] = [[] for _ in parts]
-    for idf, holders in zip(counted.weights(terms), held, strict=True):
-        for part, (documents, often), into in zip(parts, holders, found, strict=True):
+    for idf, each in zip(counted.weights(terms), held, strict=True):
+        for part, (documents, often), into in zip(parts, each, found, strict=True):
             lengths = np.frombuffer(part.lexicon.lengths, np.int32)[documents] if len(documents) else documents
             into.append((documents, _gained(idf, often, lengths, counted.mean)))
-    return [_summed(each) for each in found], counted
+    return [_summed(each, len(part.flags)) for part, each in zip(parts, found, strict=True)], counted
 
 
 def often(lexicon: Lexicon, terms: Sequence[str], documents: Numbers) -> Numbers:
@@ -191,9 +208,21 @@ def _living(part: Living, term: str) -> tuple[Numbers, Numbers]:
     return documents[kept], often[kept]
 
 
-def _summed(found: Sequence[Scored]) -> Scored:
+def _summed(found: Sequence[Scored], size: int) -> Scored:
+    """One sum per document of a part with `size` of them: by walking over all where postings are many, else sorted."""
     if not found:
         return np.empty(0, np.int32), np.empty(0, np.float32)
+    if SPARSE * sum(len(documents) for documents, _ in found) > size:
+        return _walked(found, size)
     documents, places = np.unique(np.concatenate([each[0] for each in found]), return_inverse=True)
     summed = np.bincount(places, np.concatenate([each[1] for each in found]), len(documents))
     return documents.astype(np.int32), summed.astype(np.float32)
+
+
+def _walked(found: Sequence[Scored], size: int) -> Scored:
+    totals, holds = np.zeros(size, np.float32), np.zeros(size, bool)
+    for documents, gained in found:
+        totals[documents] += gained
+        holds[documents] = True
+    held = np.flatnonzero(holds)
+    return held.astype(np.int32), totals[held]

@@ -5,6 +5,7 @@ in at once. It knows no file, and no text of a chunk: only its terms. Thread-saf
 """
 
 import threading
+from collections.abc import Collection as Collected
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -13,20 +14,18 @@ import numpy as np
 
 from configs.errors import BadRequest
 from retrieval import bm25, ranking
-from retrieval.filters import Attributes, Columns, Value
+from retrieval.filters import Attributes, Columns, Mask, Value
 from retrieval.index import checks
 from retrieval.index.protocol import Ids, Place, Shape, Vectors
-from retrieval.part import Part
+from retrieval.numbering import Numbering
+from retrieval.part import Making, Part
 from retrieval.query import Found, Hit, Query, check, depth
 from retrieval.sharing import SharedLock
 
 __all__ = ["Collection", "Content", "Entry", "Hit", "Query"]
 
-DELTA_ROWS = 5_000
+DELTA_ROWS = 10_000
 """More rows than this and than a tenth of the rest ask for a compaction: they are all compared at each search."""
-
-FILE_BYTES = 200
-"""What a file's id and number take as Python keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a collection holds at `seq`: frozen parts, the files' ids by number, and each file's attributes."""
+    """What a collection holds at `seq`: frozen parts, files' ids by number ("": nobody's), each file's attributes."""
 
     dimensions: int
     seq: int
@@ -64,7 +63,7 @@ class Collection:
         self._budget_bytes = budget_bytes
         self._place = place
         self._parts: list[Part] = [Part.empty(shape.dimensions)]
-        self._files: dict[str, int] = {}
+        self._files = Numbering()
         self._columns = Columns()
         self._removed: list[int] | None = None
         self._reading = SharedLock()
@@ -89,16 +88,18 @@ class Collection:
         Raises:
             BadRequest: vectors that are none (`checks`), or a chunk without one; nothing was changed.
         """
-        entries = [(entry, self._scaled(entry.vectors)) for entry in added]
+        entries = {entry.chunk_id: entry for entry in added}
+        vectors = self._stacked(entries.values())
         with self._reading.alone():
             if seq <= self.seq:
                 return False
             self._remove(removed)
+            self._remove(entries)
             for file_id, attributes in (described or {}).items():
                 self._columns.set(self._file(file_id), attributes)
-            for entry, vectors in entries:
-                self._remove([entry.chunk_id])
-                self._parts[-1].add(entry.chunk_id, vectors, entry.terms, self._file(entry.file_id))
+            self._parts[-1].add_rows(vectors)
+            for entry in entries.values():
+                self._parts[-1].add(entry.chunk_id, len(entry.vectors), entry.terms, self._file(entry.file_id))
             self.seq = seq
             return True
 
@@ -122,8 +123,7 @@ class Collection:
         """The answers to several queries at one moment: cheaper than one after the other. Errors as `search`."""
         begun = [self._begun(query) for query in queries]
         with self._reading.shared():
-            for found in begun:
-                self._prepare(found)
+            self._prepare_all(begun)
             self._compare(begun)
             return [ranking.answer(found, self._parts) for found in begun]
 
@@ -132,7 +132,8 @@ class Collection:
         dimensions = self.shape.dimensions
         with self._reading.shared():
             frozen = [
-                Part.merged([part], [part.alive()], dimensions, None) if part.grows else part for part in self._parts
+                Part.merged([part], [part.alive()], dimensions, Making(flat=True)) if part.grows else part
+                for part in self._parts
             ]
             parts = [(part, bytes(part.flags)) for part in frozen if part.chunk_ids]
             files, attributes, seq = self._told()
@@ -140,21 +141,25 @@ class Collection:
         return Content(dimensions, seq, [part.state(flags) for part, flags in parts], files, attributes)
 
     def _told(self) -> tuple[list[str], list[dict[str, Value]], int]:
-        """Files by number, and their attributes; of a file without chunks neither, but its number."""
+        """Files by number, and their attributes; of a file without chunks neither."""
+        held, told = self._held(), self._columns.attributes()
+        return self._files.names(held), [each if held[number] else {} for number, each in enumerate(told)], self.seq
+
+    def _held(self) -> Mask:
+        """Numbers of files with chunks."""
         held = np.zeros(len(self._files), bool)
         for part in self._parts:
             held[part.file_numbers()[part.alive()]] = True
-        files = [name if held[number] else f"-{number}" for name, number in self._files.items()]
-        told = self._columns.attributes()
-        return files, [each if held[number] else {} for number, each in enumerate(told)], self.seq
+        return held
 
     @classmethod
     def of(cls, content: Content, budget_bytes: int | None = None, place: Place = "cpu") -> Self:
         """What `content` gave, which must have been verified (`retrieval.archive`)."""
         collection = cls(Shape(content.dimensions), budget_bytes, place)
         collection._parts[:0] = [Part.restored(content.dimensions, state, place) for state in content.parts]
-        for file_id, attributes in zip(content.files, content.attributes, strict=True):
-            collection._columns.set(collection._file(file_id), attributes)
+        collection._files = Numbering.restored(content.files)
+        for number, attributes in enumerate(content.attributes):
+            collection._columns.set(number, attributes)
         collection.seq = content.seq
         return collection
 
@@ -162,7 +167,7 @@ class Collection:
     def memory_bytes(self) -> int:
         """What it takes in memory, about."""
         parts = sum(part.memory_bytes for part in list(self._parts))  # without the lock: a change may take a while
-        return parts + FILE_BYTES * len(self._files) + self._columns.memory_bytes
+        return parts + self._files.memory_bytes + self._columns.memory_bytes
 
     @property
     def holds_dead(self) -> bool:
@@ -173,32 +178,37 @@ class Collection:
     @property
     def wants_compaction(self) -> bool:
         """Whether much is new or gone since the last one."""
-        with self._reading.shared():
-            rows = [part.segment.rows for part in self._parts]
-            held = sum(len(part.flags) for part in self._parts)
-            return rows[-1] > max(DELTA_ROWS, sum(rows) // 10) or held - self.size > max(DELTA_ROWS, held // 3)
+        parts = list(self._parts)  # without the lock, on a loop: a change may take a while
+        rows = [part.segment.rows for part in parts]
+        return rows[-1] > max(DELTA_ROWS, sum(rows) // 10) or _much_is_gone(parts, DELTA_ROWS)
 
-    def compact(self) -> bool:
-        """Melt all parts into one, whose index is chosen anew; false where another compaction is under way."""
+    def compact(self, *, anew: bool = False) -> bool:
+        """Melt all parts into one, whose index is chosen anew; false where another compaction is under way.
+
+        `anew`: also what an index learned from vectors; else only where their number has doubled, or many have gone.
+        """
         if not self._compacting.acquire(blocking=False):
             return False
         try:
-            self._compact()
+            self._compact(anew)
         finally:
             self._compacting.release()
         return True
 
-    def _compact(self) -> None:
+    def _compact(self, anew: bool) -> None:
         with self._reading.alone():
             old, alive = list(self._parts), [part.alive() for part in self._parts]
             self._parts.append(Part.empty(self.shape.dimensions))
             self._removed = []
         try:
-            melted = Part.merged(old, alive, self.shape.dimensions, self._budget_bytes, self._place)
+            making = Making(self._budget_bytes, self._place, anew=anew or _much_is_gone(old))
+            melted = Part.merged(old, alive, self.shape.dimensions, making)
             with self._reading.alone():
                 for chunk_id in self._removed:
                     melted.remove(chunk_id)
                 self._parts[: len(old)] = [melted]
+                for number in self._files.release(self._held()):
+                    self._columns.set(number, {})
         finally:
             self._removed = None
 
@@ -208,14 +218,22 @@ class Collection:
                 self._removed.append(chunk_id)
 
     def _file(self, file_id: str) -> int:
-        number = self._files.setdefault(file_id, len(self._files))
+        number = self._files.number(file_id)
         self._columns.rows = len(self._files)
         return number
 
+    def _stacked(self, entries: Collected[Entry]) -> Vectors:
+        """The rows of all, of length 1."""
+        if not all(len(entry.vectors) for entry in entries):
+            raise BadRequest("A chunk has no vector.", param="vectors")
+        if not entries:
+            return np.empty((0, self.shape.dimensions), np.float32)
+        for entry in entries:
+            checks.width(entry.vectors, self.shape)
+        return self._scaled(np.concatenate([entry.vectors for entry in entries]))
+
     def _scaled(self, vectors: Vectors) -> Vectors:
         found = checks.vectors(vectors, self.shape)
-        if not len(found):
-            raise BadRequest("A chunk has no vector.", param="vectors")
         exact = found.astype(np.float64)
         scaled: Vectors = (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
         return scaled
@@ -224,7 +242,12 @@ class Collection:
         check(query)
         return Found(query, None if query.vector is None else self._scaled(query.vector[None])[0], depth(query))
 
-    def _prepare(self, found: Found) -> None:
+    def _prepare_all(self, begun: Sequence[Found]) -> None:
+        holders = bm25.Holders([part.living() for part in self._parts])
+        for found in begun:
+            self._prepare(found, holders)
+
+    def _prepare(self, found: Found, holders: bm25.Holders) -> None:
         query = found.query
         if not query.terms and query.filter is None:
             return
@@ -232,7 +255,7 @@ class Collection:
             mask = self._columns.mask(query.filter)
             found.allowed = [part.alive() & mask[part.file_numbers()] for part in self._parts]
         if query.terms:
-            scored, found.counted = bm25.scores([part.living() for part in self._parts], query.terms)
+            scored, found.counted = bm25.scores(holders, query.terms)
             most = np.float32(sum(found.counted.weights(query.terms)) or 1)
             found.lexical = [(documents, scores / most) for documents, scores in scored]
             if found.allowed is not None:
@@ -260,3 +283,8 @@ class Collection:
 
 def _note(found: Found, number: int, places: Ids, scores: Vectors) -> None:
     found.dense.update(zip(((number, place) for place in places.tolist()), scores.tolist(), strict=True))
+
+
+def _much_is_gone(parts: Sequence[Part], least: int = 0) -> bool:
+    held = sum(len(part.flags) for part in parts)
+    return held - sum(part.alive_count for part in parts) > max(least, held // 3)

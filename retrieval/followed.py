@@ -14,7 +14,11 @@ from retrieval.metering import Meter
 log = logging.getLogger(__name__)
 
 SAVE_AFTER = 2_000
-"""Chunks that came or went since the last snapshot, and a tenth of the store: then there is a new one."""
+"""Chunks that came or went since the last snapshot, and a quarter of the store: then there is a new one."""
+SAVE_REST_S, SAVE_REST = 60.0, 20
+"""A store rests so long at least before it is saved again, and so many times as long as saving took."""
+QUIET_S = 10.0
+"""Without a change."""
 
 
 @dataclass(slots=True)
@@ -29,6 +33,8 @@ class Followed:
     unsaved: int = 0
     asked_at: float = 0.0
     heard_at: float = 0.0
+    changed_at: float = 0.0
+    rests_until: float = 0.0
     melted_at: float = field(default_factory=time.monotonic)
     tidying: asyncio.Task[None] | None = None
 
@@ -49,8 +55,18 @@ class Followed:
 
     @property
     def wants_saving(self) -> bool:
-        """Whether much changed since the last snapshot."""
-        return self.unsaved >= max(SAVE_AFTER, self.collection.size // 10)
+        """Whether much changed since the last snapshot, which is a while ago."""
+        rested = time.monotonic() >= self.rests_until
+        return rested and self.unsaved >= max(SAVE_AFTER, self.collection.size // 4)
+
+    def rest(self, took_s: float) -> None:
+        """Saving was tried and took so long: what never stops changing must not be written all the time."""
+        self.rests_until = time.monotonic() + max(SAVE_REST_S, SAVE_REST * took_s)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing changed lately."""
+        return time.monotonic() - self.changed_at > QUIET_S
 
 
 class Memory:

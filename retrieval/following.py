@@ -273,6 +273,7 @@ class Following:
                     self._pools.changing, functools.partial(sealed.apply, collection, followed.store, changes)
                 )
                 followed.unsaved += len(changes.chunks) + len(changes.removed)
+                followed.changed_at = time.monotonic()
                 if lately and changes.since is not None:
                     self.meter.applied.observe(max(0.0, time.time() - changes.since))
         self._keeping.tidy(followed)

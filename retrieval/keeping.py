@@ -106,10 +106,13 @@ class Keeping:
     async def _tidied(self, followed: Followed, melt: bool) -> None:
         try:
             if melt or followed.collection.wants_compaction:
+                compact = functools.partial(followed.collection.compact, anew=melt and followed.quiet)
                 async with self._one:
-                    await in_pool(self._slow, followed.collection.compact)
+                    await in_pool(self._slow, compact)
                 followed.melted_at = time.monotonic()
             if followed.wants_saving:
+                begun = time.monotonic()
                 await self.save(followed)
+                followed.rest(time.monotonic() - begun)
         except Exception:
             log.exception("%s could not be tidied", followed.store.store_id)

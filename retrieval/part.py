@@ -5,7 +5,9 @@ and its rows' bits. It knows no request and no lock.
 """
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -13,15 +15,25 @@ import numpy as np
 from retrieval.bm25 import Lexicon, Living, Numbers
 from retrieval.filters import Mask
 from retrieval.index import segments
-from retrieval.index.choice import choose
+from retrieval.index.choice import Plan, choose
 from retrieval.index.protocol import Bits, Ids, Place, Segment, Vectors
-from retrieval.index.segments import Codec, FlatSegment, QuantizedSegment, segment_of
+from retrieval.index.segments import FlatSegment, QuantizedSegment, segment_of
 
 FEW_ROWS = 5_000
 """Where a filter leaves no more rows than this, each of them is compared: exact, and cheaper than a scan."""
 
 PLACE_BYTES = 100
 """What an id and its place take in a dict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How the index of a merged part is made: within a budget, flat whatever it holds, with all learned anew."""
+
+    budget_bytes: int | None = None
+    place: Place = "cpu"
+    flat: bool = False
+    anew: bool = False
 
 
 class Part:
@@ -66,8 +78,7 @@ class Part:
         parts: Sequence["Part"],
         alive: Sequence[Mask],
         dimensions: int,
-        budget_bytes: int | None,
-        place: Place = "cpu",
+        making: Making,
     ) -> Self:
         """One of many, with those chunks that `alive` [n] of each names; its index is chosen anew."""
         ids = np.concatenate(
@@ -96,8 +107,9 @@ class Part:
                     found[here] = part.segment.vectors(rows[first:end][here])
             return found
 
-        plan = choose(len(rows), dimensions, budget_bytes, place)
-        segment = segment_of(source, len(rows), dimensions, plan, _codec(parts), place)
+        plan = Plan() if making.flat else choose(len(rows), dimensions, making.budget_bytes, making.place)
+        former = None if making.anew else _former(parts)
+        segment = segment_of(source, len(rows), dimensions, plan, former, making.place)
         return cls.frozen(segment, Lexicon.merged([part.lexicon for part in parts], moved), ids[order], files, windows)
 
     @property
@@ -128,21 +140,24 @@ class Part:
         segment = segments.restored(dimensions, state, place)
         return cls.frozen(segment, Lexicon.restored(state), ids, files, windows, flags)
 
-    def add(self, chunk_id: int, vectors: Vectors, terms: Iterable[str], file: int) -> None:
-        """Enter a chunk with vectors [n, d] of length 1; only where it grows, and only an id that is not there."""
-        assert self._places is not None
+    def add_rows(self, vectors: Vectors) -> None:
+        """Enter vectors [n, d] of length 1, of chunks that `add` enters next; only where it grows."""
         assert isinstance(self.segment, FlatSegment)
-        place = self.lexicon.add(terms)
         self.segment.add(vectors)
+
+    def add(self, chunk_id: int, windows: int, terms: Iterable[str], file: int) -> None:
+        """Enter the chunk of the next `windows` rows; only an id that is not there."""
+        assert self._places is not None
+        place = self.lexicon.add(terms)
         self.chunk_ids.append(chunk_id)
         self.files.append(file)
         self.flags.append(1)
-        for row in range(self.starts[-1], self.starts[-1] + len(vectors)):
+        for row in range(self.starts[-1], self.starts[-1] + windows):
             if row % 8 == 0:
                 self._bits.append(0)
             self._bits[row // 8] |= 1 << row % 8
             self.owners.append(place)
-        self.starts.append(self.starts[-1] + len(vectors))
+        self.starts.append(self.starts[-1] + windows)
         self._places[chunk_id] = place
         self.alive_count += 1
         self.alive_terms += self.lexicon.lengths[place]
@@ -219,7 +234,7 @@ class Part:
     def _place(self, chunk_id: int) -> int | None:
         if self._places is not None:
             return self._places.get(chunk_id)
-        place = int(np.searchsorted(np.frombuffer(self.chunk_ids, np.int64), chunk_id)) if self.chunk_ids else 0
+        place = bisect_left(self.chunk_ids, chunk_id)
         return place if place < len(self.chunk_ids) and self.chunk_ids[place] == chunk_id else None
 
 
@@ -241,7 +256,7 @@ def _bits(mask: Mask) -> Bits:
     return np.packbits(mask, bitorder="little")
 
 
-def _codec(parts: Sequence[Part]) -> Codec | None:
-    """That of the largest quantized part, so that a rebuild does not round what was rounded."""
+def _former(parts: Sequence[Part]) -> QuantizedSegment | None:
+    """The largest quantized one, whose codes and groups a rebuild takes over where they fit."""
     segments = [part.segment for part in parts if isinstance(part.segment, QuantizedSegment)]
-    return max(segments, key=lambda each: each.rows).codec if segments else None
+    return max(segments, key=lambda each: each.rows, default=None)

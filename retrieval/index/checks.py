@@ -30,6 +30,16 @@ def vectors(given: npt.ArrayLike, shape: Shape, param: str = "vectors") -> Vecto
     return found
 
 
+def width(given: Vectors, shape: Shape, param: str = "vectors") -> None:
+    """Refuse vectors that could not stand in a row with others of their shape.
+
+    Raises:
+        BadRequest: they are of another dimension.
+    """
+    if given.shape[1:] != (shape.dimensions,):
+        raise BadRequest(f"'{param}' is a list of vectors with {shape.dimensions} numbers each.", param=param)
+
+
 def k(given: object) -> int:
     """How many neighbours.
 

@@ -4,6 +4,8 @@ The one door to FAISS, which never brings torch along (both carry an OpenMP). It
 row leaves it out by a bitmap of rows that count.
 """
 
+import functools
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -12,8 +14,11 @@ import faiss
 import numpy as np
 
 from configs.errors import ConfigurationError
-from retrieval.index.choice import PER_LIST, SUBSPACE, Plan
+from retrieval.index.choice import EXACT_ROWS, PER_LIST, SUBSPACE, Plan
+from retrieval.index.codec import Codec
 from retrieval.index.protocol import Bits, Device, Ids, Place, Segment, Vectors
+
+log = logging.getLogger(__name__)
 
 Source = Callable[[int, int], Vectors]
 
@@ -25,12 +30,14 @@ TRAINED = 64
 """Vectors per group that training looks at."""
 ROUNDS = 10
 """Of k-means; the 15 more of the default move groups by little."""
-LEVELS = 255
-MARGIN = 0.1
-"""By what share of its range a few numbers may miss it before a rebuild makes new codes, and so rounds again."""
+GROWN = 2
+"""Groups are learned anew when there are so many times more vectors, or fewer, than they were learned from."""
 
 
 GPU_MAX_K = 2048
+GPU_SCRATCH_BYTES = 256 * 1024 * 1024
+_GPU_TURN = threading.Lock()
+"""A GPU's resources take one caller at a time."""
 
 
 def limit_threads(threads: int) -> None:
@@ -106,16 +113,14 @@ class FlatSegment:
 
 
 class GpuFlatSegment(FlatSegment):
-    """A flat index of which the first GPU has a copy; what a filter restricts is searched on the CPU.
+    """A flat index of which the first GPU has a copy where that pays; what a filter restricts stays on the CPU.
 
     Unproven: written against FAISS's documentation and not run on a GPU so far.
     """
 
     def __init__(self, dimensions: int) -> None:
         super().__init__(dimensions)
-        self._resources = faiss.StandardGpuResources()
         self._copy: Any = None
-        self._turn = threading.Lock()  # a GPU index takes one caller at a time
 
     def add(self, vectors: Vectors) -> None:
         """See `FlatSegment`; the copy is made anew at the next search."""
@@ -124,65 +129,69 @@ class GpuFlatSegment(FlatSegment):
 
     def nearest_to_each(self, queries: Vectors, k: int, bits: Bits | None) -> list[tuple[Ids, Vectors]]:
         """See `Segment`; exact."""
-        if bits is not None or k > GPU_MAX_K or not self.rows:
+        if bits is not None or k > GPU_MAX_K or self.rows <= EXACT_ROWS:
             return super().nearest_to_each(queries, k, bits)
-        with self._turn:
-            if self._copy is None:
-                self._copy = faiss.index_cpu_to_gpu(self._resources, 0, self._index)
-            scores, rows = self._copy.search(queries, min(k, self.rows))
+        try:
+            with _GPU_TURN:
+                if self._copy is None:
+                    self._copy = faiss.index_cpu_to_gpu(_gpu(), 0, self._index)
+                scores, rows = self._copy.search(queries, min(k, self.rows))
+        except RuntimeError as error:
+            log.warning("the GPU does not take %d vectors, the CPU searches them: %s", self.rows, error)
+            return super().nearest_to_each(queries, k, bits)
         return list(zip(rows, scores, strict=True))
 
 
-class Codec:
-    """Numbers as 8 bits, each dimension with its own range; what was decoded encodes to the same."""
-
-    def __init__(self, low: Vectors, step: Vectors) -> None:
-        self.low, self.step = low, step
-
-    @classmethod
-    def over(cls, low: Vectors, high: Vectors) -> Self:
-        """For numbers from low [d] to high [d]."""
-        return cls(low, np.maximum(high - low, np.float32(1e-6)) / np.float32(LEVELS))
-
-    def holds(self, low: Vectors, high: Vectors) -> bool:
-        """Whether numbers from low [d] to high [d] fit well enough: what is beyond its range takes its end."""
-        margin = MARGIN * LEVELS * self.step
-        return bool((low >= self.low - margin).all() and (high <= self.low + LEVELS * self.step + margin).all())
-
-    def encode(self, vectors: Vectors) -> Bits:
-        """Codes [n, d]."""
-        codes: Bits = np.clip(np.rint((vectors - self.low) / self.step), 0, LEVELS).astype(np.uint8)
-        return codes
-
-    def decode(self, codes: Bits) -> Vectors:
-        """Vectors [n, d]."""
-        decoded: Vectors = codes * self.step + self.low
-        return decoded
+@functools.cache
+def _gpu() -> Any:
+    """One for all indexes: each would set scratch memory aside."""
+    resources = faiss.StandardGpuResources()
+    resources.setTempMemory(GPU_SCRATCH_BYTES)
+    return resources
 
 
 class QuantizedSegment:
     """Groups, a scan of 4-bit codes and a comparison by 8-bit numbers (`choice`); does not grow."""
 
-    def __init__(self, index: Any, codec: Codec, codes: Bits, probes: int) -> None:
+    def __init__(self, index: Any, codec: Codec, codes: Bits, probes: int, learned: int | None = None) -> None:
         self._index = index
-        self._probes = probes
+        self.learned = len(codes) if learned is None else learned  # from how many vectors
+        self.probes = probes
         self._codes = codes
         self.codec = codec
 
     @classmethod
-    def built(cls, source: Source, rows: int, dimensions: int, plan: Plan, codec: Codec | None = None) -> Self:
-        """Of rows that `source(first, end)` gives [end - first, d]; `codec` is that of the index before this one."""
+    def built(
+        cls, source: Source, rows: int, dimensions: int, plan: Plan, former: "QuantizedSegment | None" = None
+    ) -> Self:
+        """Of rows that `source(first, end)` gives [end - first, d].
+
+        What `former` learned, ranges and groups, is kept where it fits: training costs more than all the rest.
+        """
         parts = [(first, min(first + BATCH, rows)) for first in range(0, rows, BATCH)]
         ranges = [(part.min(axis=0), part.max(axis=0)) for part in (source(*part) for part in parts)]
         low, high = np.min([each[0] for each in ranges], axis=0), np.max([each[1] for each in ranges], axis=0)
-        kept = codec if codec is not None and codec.holds(low, high) else Codec.over(low, high)
-        index = _trained(source, rows, dimensions, plan)
+        kept = former.codec if former is not None and former.codec.holds(low, high) else Codec.over(low, high)
+        if former is not None and former.knows(rows):
+            index, probes, learned = former.emptied(), former.probes, former.learned
+        else:
+            index, probes, learned = _trained(source, rows, dimensions, plan), plan.probes, rows
         codes = np.empty((rows, dimensions), np.uint8)
         for first, end in parts:
             vectors = source(first, end)
             index.add(_padded(vectors))
             codes[first:end] = kept.encode(vectors)
-        return cls(index, kept, codes, plan.probes)
+        return cls(index, kept, codes, probes, learned)
+
+    def knows(self, rows: int) -> bool:
+        """Whether what it learned is good enough for so many vectors."""
+        return self.learned <= GROWN * rows <= GROWN * GROWN * self.learned
+
+    def emptied(self) -> Any:
+        """An index that learned what this one did, without its vectors."""
+        index = faiss.clone_index(self._index)
+        index.reset()
+        return index
 
     @property
     def rows(self) -> int:
@@ -196,11 +205,11 @@ class QuantizedSegment:
     def nearest_to_each(self, queries: Vectors, k: int, bits: Bits | None) -> list[tuple[Ids, Vectors]]:
         """See `nearest`."""
         wanted = min(self.rows, max(CANDIDATES * k, FEWEST))
-        found = self._scan(queries, wanted, bits, self._probes)
+        found = self._scan(queries, wanted, bits, self.probes)
         return [self._refined(query, rows, k, wanted, bits) for query, rows in zip(queries, found, strict=True)]
 
     def _refined(self, query: Vectors, rows: Ids, k: int, wanted: int, bits: Bits | None) -> tuple[Ids, Vectors]:
-        if len(rows) < min(k, wanted) and self._probes < self._index.nlist:
+        if len(rows) < min(k, wanted) and self.probes < self._index.nlist:
             (rows,) = self._scan(query[None], wanted, bits, self._index.nlist)
         scores = self.vectors(rows) @ query
         best = np.argsort(-scores, kind="stable")[:k]
@@ -214,7 +223,7 @@ class QuantizedSegment:
         """See `Segment`."""
         ranges = np.concatenate([self.codec.low, self.codec.step]).astype(np.float32)
         index = faiss.serialize_index(self._index)
-        probes = self._probes.to_bytes(8, "little")
+        probes = self.probes.to_bytes(8, "little")
         return {"ivf": index.tobytes(), "codes": self._codes.tobytes(), "ranges": ranges.tobytes(), "probes": probes}
 
     @property
@@ -258,11 +267,16 @@ def _padded(vectors: Vectors) -> Vectors:
 
 
 def segment_of(
-    source: Source, rows: int, dimensions: int, plan: Plan, codec: Codec | None = None, place: Place = "cpu"
+    source: Source,
+    rows: int,
+    dimensions: int,
+    plan: Plan,
+    former: QuantizedSegment | None = None,
+    place: Place = "cpu",
 ) -> Segment:
     """What the plan says, of rows that `source(first, end)` gives."""
     if not plan.exact:
-        return QuantizedSegment.built(source, rows, dimensions, plan, codec)
+        return QuantizedSegment.built(source, rows, dimensions, plan, former)
     flat = FLAT[place](dimensions)
     for first in range(0, rows, BATCH):
         flat.add(source(first, min(first + BATCH, rows)))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.bm25 import K1, B, Lexicon, Living, often, scores, scores_of
+from retrieval.bm25 import K1, B, Holders, Lexicon, Living, often, scores, scores_of
 
 TEXT = st.lists(st.sampled_from("abcdef"), max_size=8)
 
@@ -50,7 +50,7 @@ def test_scores_are_the_formula_over_the_living_however_they_are_spread(
         Living(each, mask, int(mask.sum()), int(np.array(each.lengths, int)[mask].sum()))
         for each, mask in zip(lexicons, masks, strict=True)
     ]
-    sparse, counted = scores(parts, query)
+    sparse, counted = scores(Holders(parts), query)
     most = sum(counted.weights(query))
     for part, (holders, gained) in zip(parts, sparse, strict=True):
         lengths = np.array(part.lexicon.lengths, np.int32)[holders]

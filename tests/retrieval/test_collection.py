@@ -54,6 +54,7 @@ def test_search_is_brute_force_after_any_changes(changes: Any, k: int, asked: in
             assert collection.apply(seq, described={f"f{one}": {"n": other}})
         else:
             assert collection.compact()
+            files = {name: value for name, value in files.items() if name in {each.file_id for each in truth.values()}}
     query = vectors_of(seed)[0]
     wanted = parse({"type": "eq", "key": "n", "value": asked}) if asked >= 0 else None
     hits = collection.search(Query(query, filter=wanted, k=k))
@@ -227,3 +228,33 @@ def test_what_it_takes_in_memory_is_told_about(budget_bytes: int | None) -> None
 def test_the_same_after_it_was_saved_and_read() -> None:
     collection, _ = large(2000, None)
     assert Collection.of(collection.content()).memory_bytes == collection.memory_bytes
+
+
+def test_files_that_are_gone_take_no_room() -> None:
+    collection = Collection(Shape(D))
+    for turn in range(5):
+        added = [entry(place, place, file_id=f"f{turn}-{place}") for place in range(10)]
+        collection.apply(turn + 1, added, described={each.file_id: {"turn": turn} for each in added})
+        collection.compact()
+    content = collection.content()
+    assert len(content.files) <= 20
+    assert sorted(filter(None, content.files)) == [f"f4-{place}" for place in range(10)]
+    for each in (collection, Collection.of(content)):
+        for turn, count in ((3, 0), (4, 10)):
+            found = each.search(Query(vectors_of(1)[0], filter=parse({"type": "eq", "key": "turn", "value": turn})))
+            assert len(found) == count
+
+
+def test_content_is_told_without_learning_anything() -> None:
+    collection = Collection(Shape(D), budget_bytes=1)
+    collection.apply(1, [entry(number, number) for number in range(1100)])
+    assert ["flat" in part for part in collection.content().parts] == [True]
+    collection.compact()
+    assert ["flat" in part for part in collection.content().parts] == [False]
+
+
+def test_a_chunk_that_comes_twice_in_a_change_is_there_once() -> None:
+    collection = Collection(Shape(D))
+    collection.apply(1, [entry(1, 1), entry(1, 2)])
+    assert collection.size == 1
+    assert collection.search(Query(vectors_of(2)[0]))[0].dense > 0.99

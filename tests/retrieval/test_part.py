@@ -1,7 +1,7 @@
 import numpy as np
 
 from retrieval.index.protocol import Vectors
-from retrieval.part import Part
+from retrieval.part import Making, Part
 
 
 def unit(*angles: float) -> Vectors:
@@ -11,7 +11,8 @@ def unit(*angles: float) -> Vectors:
 def part_of(*chunks: tuple[int, Vectors]) -> Part:
     part = Part.empty(2)
     for chunk_id, vectors in chunks:
-        part.add(chunk_id, vectors, [f"t{chunk_id}"], file=chunk_id % 3)
+        part.add_rows(vectors)
+        part.add(chunk_id, len(vectors), [f"t{chunk_id}"], file=chunk_id % 3)
     return part
 
 
@@ -36,7 +37,7 @@ def test_what_is_removed_is_found_no_more_and_removed_once() -> None:
 def test_merged_parts_keep_order_files_windows_and_words() -> None:
     parts = [part_of((30, unit(0.0, 1.0)), (10, unit(2.0))), part_of((20, unit(3.0)), (5, unit(0.5)))]
     parts[1].remove(20)
-    melted = Part.merged(parts, [part.alive() for part in parts], 2, None)
+    melted = Part.merged(parts, [part.alive() for part in parts], 2, Making())
     assert melted.chunk_ids.tolist() == [5, 10, 30]
     assert melted.files.tolist() == [5 % 3, 10 % 3, 30 % 3]
     assert melted.starts.tolist() == [0, 1, 2, 4]

@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from retrieval.index import segments
 from retrieval.index.choice import Plan
 from retrieval.index.protocol import Segment, Vectors
-from retrieval.index.segments import Codec, FlatSegment, QuantizedSegment, segment_of
+from retrieval.index.segments import FlatSegment, QuantizedSegment, segment_of
 
 ROWS, D = 2000, 25
 
@@ -56,14 +54,18 @@ def test_what_is_restored_answers_as_before(segment: Segment) -> None:
             np.testing.assert_array_equal(before, after)
 
 
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 999), scale=st.floats(1e-4, 1e3))
-def test_a_code_is_near_and_what_was_decoded_encodes_to_the_same(seed: int, scale: float) -> None:
-    vectors = (np.random.default_rng(seed).normal(size=(30, 6)) * scale).astype(np.float32)
-    low, high = vectors.min(axis=0), vectors.max(axis=0)
-    codec = Codec.over(low, high)
-    codes = codec.encode(vectors)
-    assert codec.holds(low, high)
-    assert (np.abs(codec.decode(codes) - vectors) <= codec.step * 0.51).all()
-    np.testing.assert_array_equal(codec.encode(codec.decode(codes)), codes)
-    assert not codec.holds(low - (high - low), high)
+def test_groups_are_kept_until_there_are_twice_as_many_vectors_and_find_as_well() -> None:
+    def built(rows: int, former: QuantizedSegment | None) -> QuantizedSegment:
+        return QuantizedSegment.built(lambda first, end: VECTORS[first:end], rows, D, Plan(30, 8), former)
+
+    first = built(800, None)
+    grown = built(1600, first)
+    assert (first.learned, grown.learned, grown.rows) == (800, 800, 1600)
+    assert first.rows == 800
+    again = built(ROWS, first)
+    assert (again.learned, again.rows) == (ROWS, ROWS)
+    found = 0
+    for query in unit(5, 20):
+        best = np.argsort(-(VECTORS[:1600] @ query))[:10]
+        found += len(set(grown.nearest(query, 10, None)[0].tolist()) & set(best.tolist()))
+    assert found >= 0.95 * 20 * 10
