@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import and_, delete, func, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -59,20 +59,12 @@ async def missing(session: AsyncSession, old_id: str, new_id: str, limit: int) -
 
 async def drop_strays(session: AsyncSession, old_id: str, new_id: str) -> int:
     """Take out of the new index what left the old one, or is cut in another way there; how many."""
-    there = aliased(VectorStoreFile)
-    same = (
-        select(literal(1))
-        .where(
-            there.vector_store_id == old_id,
-            there.file_id == VectorStoreFile.file_id,
-            there.status != "cancelled",
-            there.max_tokens == VectorStoreFile.max_tokens,
-            there.overlap_tokens == VectorStoreFile.overlap_tokens,
-        )
-        .exists()
-    )
-    query = delete(VectorStoreFile).where(VectorStoreFile.vector_store_id == new_id, ~same)
-    return len(list(await session.scalars(query.returning(VectorStoreFile.file_id))))
+    strays = select(VectorStoreFile.file_id).where(*_strays(old_id, new_id)).order_by(VectorStoreFile.file_id)
+    file_ids = list(await session.scalars(strays.with_for_update()))
+    here = VectorStoreFile.vector_store_id == new_id
+    if file_ids:
+        await session.execute(delete(VectorStoreFile).where(here, VectorStoreFile.file_id.in_(file_ids)))
+    return len(file_ids)
 
 
 async def both(
@@ -102,7 +94,7 @@ async def lock(session: AsyncSession, store_ids: Sequence[str]) -> bool:
 
 
 async def complete(session: AsyncSession, old_id: str, new_id: str) -> bool:
-    """Whether the new index has all that the old one has, and waits for nothing."""
+    """Whether the new index has all that the old one has and nothing besides, and waits for nothing."""
     there = aliased(VectorStoreFile)
     waiting = select(literal(1)).where(VectorStoreFile.vector_store_id == new_id, VectorStoreFile.status == WAITING)
     lacking = (
@@ -120,7 +112,8 @@ async def complete(session: AsyncSession, old_id: str, new_id: str) -> bool:
             ),
         )
     )
-    return not await session.scalar(select(or_(waiting.exists(), lacking.exists())))
+    strays = select(literal(1)).where(*_strays(old_id, new_id))
+    return not await session.scalar(select(or_(waiting.exists(), lacking.exists(), strays.exists())))
 
 
 async def swap(session: AsyncSession, store_id: str, old_id: str, new_id: str) -> None:
@@ -146,3 +139,16 @@ async def left_behind(session: AsyncSession) -> list[str]:
     rows = select(literal(1)).where(VectorStoreFile.vector_store_id == VectorStore.id).exists()
     query = select(VectorStore.id).where(VectorStore.index_id.is_not(None), VectorStore.index_since < func.now() - KEPT)
     return list(await session.scalars(query.where(rows)))
+
+
+def _strays(old_id: str, new_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Files of the new index that the old one does not have as they are there."""
+    there = aliased(VectorStoreFile)
+    same = select(literal(1)).where(
+        there.vector_store_id == old_id,
+        there.file_id == VectorStoreFile.file_id,
+        there.status != "cancelled",
+        there.max_tokens == VectorStoreFile.max_tokens,
+        there.overlap_tokens == VectorStoreFile.overlap_tokens,
+    )
+    return VectorStoreFile.vector_store_id == new_id, ~same.exists()

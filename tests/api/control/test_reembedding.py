@@ -169,6 +169,32 @@ async def test_nothing_is_swapped_that_search_has_not_read(life: Life) -> None:
     assert await life.job.turn() == 1
 
 
+class Late:
+    """Search, while which somebody takes a file out of the store."""
+
+    def __init__(self, life: Life, file_id: str) -> None:
+        self.life = life
+        self.file_id = file_id
+
+    async def find(self, store_id: str, min_seq: int, queries: Sequence[Query]) -> list[list[Hit]]:
+        async with self.life.store.database.unit(self.life.store.scope) as unit:
+            index = await self.life.stores.index(unit, self.life.store.id)
+            await self.life.files.remove(unit, index, self.file_id)
+        return await self.life.replica.following.find(store_id, min_seq, queries)
+
+
+async def test_a_file_that_is_removed_while_search_reads_does_not_come_back(life: Life) -> None:
+    first, second = await life.filled(1), await life.filled(2)
+    await life.begin()
+    await life.job.turn()
+    for number, file_id in enumerate((first, second)):
+        await life.embed(file_id, number)
+    late = Reembedding(life.store.jobs, life.store.vault, Late(life, first), always)
+    assert await late.turn() == 0
+    assert await life.job.turn() == 1
+    assert life.files_of((await life.index()).id) == {second: "completed"}
+
+
 class Partly:
     """Search that cannot read one index."""
 
