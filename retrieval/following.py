@@ -6,13 +6,11 @@ any moment. Work is done in threads, so that the loop stays free. It knows no us
 
 import asyncio
 import contextlib
-import functools
 import logging
 import time
 from collections.abc import Sequence
 
 from configs.errors import MantaError, NotFound, Unavailable
-from retrieval import feed as sealed
 from retrieval.collection import Collection, Hit, Query
 from retrieval.feed import Feed, StoreKey
 from retrieval.followed import Followed, Memory
@@ -20,12 +18,12 @@ from retrieval.gathering import Gathering
 from retrieval.index.protocol import Place, Shape
 from retrieval.keeping import Keeping
 from retrieval.metering import Meter
-from retrieval.pacing import Pools, in_pool, repeated, waited
+from retrieval.pacing import Pools, repeated, waited
+from retrieval.pulling import Lost, Pulling
 from retrieval.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
-NO_STORE = "There is no such vector store."
 READ_WAIT_S = 20.0
 """How long a question waits for a store that is being read; reading goes on after it."""
 FOLLOW_S = 0.5
@@ -57,7 +55,6 @@ class Following:
         memory_bytes: int | None = None,
     ) -> None:
         self._feed = feed
-        self._shelf = shelf
         self._lanes = lanes
         self._pools = pools
         self._place = place
@@ -67,6 +64,7 @@ class Following:
         self._loads = asyncio.Semaphore(LOADS)
         self._keeping = Keeping(feed, shelf, pools)
         self.meter = Meter()
+        self._pulling = Pulling(feed, shelf.shard, pools, self.meter)
         self._renewing: set[asyncio.Task[None]] = set()
         self._loading: dict[str, asyncio.Task[Followed]] = {}
         self._followed: dict[str, Followed] = {}
@@ -77,9 +75,9 @@ class Following:
         followed = await self._known(store_id)
         followed.asked_at = time.monotonic()
         if followed.collection.seq < min_seq:
-            await waited(self._caught_up(followed, min_seq), READ_WAIT_S)
+            followed = await waited(self._caught_up(followed, min_seq), READ_WAIT_S)
         elif followed.collection.seq > min_seq and time.monotonic() - followed.heard_at > HEARD_S:
-            await waited(self._caught_up(followed), READ_WAIT_S)  # it is ahead, or the database was set back
+            followed = await waited(self._caught_up(followed), READ_WAIT_S)  # it is ahead, or the database was set back
         for query in queries:
             followed.collection.check(query)
         return await followed.gathering.ask(queries)
@@ -135,12 +133,12 @@ class Following:
             if followed.turn.locked():  # it is being brought up to date, which may take long
                 return
             if followed.collection.seq != head:
-                await self._caught_up(followed)
+                await self._pulled(followed)
             await self._keeping.clean(followed)
             if time.monotonic() - followed.asked_at > IDLE_S:
                 await self._let_go(name, followed)
-        except NotFound:
-            log.info("%s is gone", name)
+        except (NotFound, Lost):
+            log.info("%s is gone, or must be read anew", name)
         except Unavailable:
             raise
         except Exception:
@@ -156,7 +154,7 @@ class Following:
             for name in self._memory.surplus(self._followed):
                 if (followed := self._followed.get(name)) is not None:
                     log.info("%s leaves memory: search.memory_bytes is reached", name)
-                    with contextlib.suppress(NotFound):
+                    with contextlib.suppress(NotFound, Lost):
                         await self._let_go(name, followed)
 
     async def close(self) -> None:
@@ -176,8 +174,8 @@ class Following:
         try:
             await self._keeping.end(followed)
             await self._saved(followed)
-        except NotFound:
-            log.info("%s is gone", followed.store.store_id)
+        except (NotFound, Lost):
+            log.info("%s is gone, or must be read anew", followed.store.store_id)
         except Unavailable:
             raise
         except Exception:
@@ -192,7 +190,7 @@ class Following:
 
     async def _saved(self, followed: Followed) -> None:
         """As the store is now. What is removed while it is written is found by the next look at all snapshots."""
-        await self._caught_up(followed)
+        await self._pulled(followed)
         await self._keeping.save(followed)
 
     async def _known(self, store_id: str) -> Followed:
@@ -213,10 +211,22 @@ class Following:
             saved = await self._keeping.load(store)
             followed = Followed(store, saved or self._empty(store), self.meter, asked_at=time.monotonic())
             followed.gathering = Gathering(followed.search_each, self._pools.searching, self._lanes)
-            await self._catch_up(followed)
+            await self._filled(followed)
             followed.asked_at = time.monotonic()
             self._followed[store_id] = followed
+            self._keeping.tidy(followed)
             return followed
+
+    async def _filled(self, followed: Followed) -> None:
+        """With all that the store has; from the beginning where what is here may never have been."""
+        for _ in range(2):
+            try:
+                return await self._pulling.pull(followed)
+            except Lost:
+                log.info("%s is read anew", followed.store.store_id)
+                await self._keeping.remove(followed.store.store_id)
+                followed.collection = self._empty(followed.store)
+        raise Unavailable("The vector store was set back while it was read.", retry_after_s=FOLLOW_S)
 
     async def _follow(self) -> None:
         lately = time.monotonic() - LATELY_S
@@ -241,49 +251,26 @@ class Following:
         except Exception:
             log.exception("%s cannot be followed", followed.store.store_id)
 
-    async def _caught_up(self, followed: Followed, enough: int | None = None) -> None:
+    async def _caught_up(self, followed: Followed, enough: int | None = None) -> Followed:
+        """Brought up to date; another one where it must be read anew."""
         try:
-            await self._catch_up(followed, enough)
-        except NotFound:
-            self._followed.pop(followed.store.store_id, None)
+            await self._pulled(followed, enough)
+        except Lost:
+            return await self._known(followed.store.store_id)
+        return followed
+
+    async def _pulled(self, followed: Followed, enough: int | None = None) -> None:
+        """See `Pulling.pull`. What is gone or lost leaves memory."""
+        name = followed.store.store_id
+        try:
+            await self._pulling.pull(followed, enough)
+        except (NotFound, Lost) as error:
+            if self._followed.get(name) is followed:
+                del self._followed[name]
+                if isinstance(error, Lost):
+                    await self._keeping.remove(name)
             raise
-
-    async def _catch_up(self, followed: Followed, enough: int | None = None) -> None:
-        """Up to the change `enough`, or the last; a store that cannot be followed from where it stands is read anew.
-
-        Raises:
-            NotFound: it is gone.
-            Unavailable: the feed is away.
-        """
-        async with followed.turn:
-            collection, anew = followed.collection, False
-            seen = collection.seq
-            while enough is None or collection.seq < enough:  # who had the turn before may have read it all
-                changes = await self._feed.changes(followed.store.store_id, collection.seq, seen, self._shelf.shard)
-                if changes is None:
-                    if anew or collection.seq == 0:
-                        raise NotFound(NO_STORE, param="vector_store_id")
-                    collection, anew, seen = await self._begun_anew(followed), True, 0
-                    continue
-                lately = time.monotonic() - followed.heard_at < LATELY_S
-                followed.heard_at, seen = time.monotonic(), changes.head
-                if changes.seq <= collection.seq:
-                    break
-                await in_pool(
-                    self._pools.changing, functools.partial(sealed.apply, collection, followed.store, changes)
-                )
-                followed.unsaved += len(changes.chunks) + len(changes.removed)
-                followed.changed_at = time.monotonic()
-                if lately and changes.since is not None:
-                    self.meter.applied.observe(max(0.0, time.time() - changes.since))
         self._keeping.tidy(followed)
-
-    async def _begun_anew(self, followed: Followed) -> Collection:
-        """What was read may never have been: nobody is told of it from now on, and no snapshot keeps it."""
-        log.info("%s is read anew", followed.store.store_id)
-        followed.collection = self._empty(followed.store)
-        await self._keeping.remove(followed.store.store_id)
-        return followed.collection
 
     def _empty(self, store: StoreKey) -> Collection:
         return Collection(Shape(store.dimensions), self._budget_bytes, self._place)

@@ -43,13 +43,13 @@ async def head(store: Shelf, feed: StoreFeed) -> int:
 
 @pytest.fixture(params=["in memory", "from its snapshot"])
 def going_on(request: pytest.FixtureRequest, feed: StoreFeed, tmp_path: Path) -> Chosen:
-    """The replica as it is, or one that begins with what that one left."""
+    """The replica as it is, or one that begins with what that one had saved."""
 
     async def chosen(replica: Replica) -> Replica:
         if request.param == "in memory":
             return replica
-        await replica.following.close()
-        assert replica.snapshots.stores()
+        for each in replica.following._followed.values():
+            assert replica.snapshots.save(each.store, each.collection)
         return Replica(feed, tmp_path / "search")
 
     return chosen
