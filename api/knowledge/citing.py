@@ -4,6 +4,7 @@ A stream's events go to the client as they come, unread; they are kept by refere
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ from serving.exchange import Client
 
 DONE = b"data: [DONE]\n\n"
 EVENT, END_OF_EVENT = b"data: ", b"\n\n"
+NO_CHOICE = re.compile(rb'"choices": ?\[ ?\]')
+"""In no string: quotes in those have a backslash."""
 READ_BYTES = 256 * 1024
 """So much of a stream is kept before it is read: a millisecond's work, and memory that does not grow with it."""
 
@@ -126,7 +129,10 @@ class CitedWhole:
 
 
 class CitedStream:
-    """See `api.amendment.Amendment`: a stream that gets one more event before `[DONE]`."""
+    """See `api.amendment.Amendment`: a stream that gets one more event before its end.
+
+    What ends it is `[DONE]` and, before it, the usage: clients take the last event's, and OpenAI's own has no other.
+    """
 
     def __init__(self, findings: Findings, *, usage_wanted: bool) -> None:
         self._findings = findings
@@ -136,6 +142,7 @@ class CitedStream:
         self._unread_bytes = 0
         self._envelope: dict[str, Any] = {}
         self._client: Client | None = None
+        self._held = b""
         self._done = b""
 
     def around(self, client: Client) -> "CitedStream":
@@ -155,16 +162,26 @@ class CitedStream:
             chunk, self._done = chunk[: -len(DONE)], DONE
             if not chunk:
                 return
-        self._client.write(chunk)
         self._unread.append(chunk)
         self._unread_bytes += len(chunk)
+        shown, self._held = self._parted(self._held + chunk)
+        if shown:
+            self._client.write(shown)
         if self._unread_bytes > READ_BYTES:
             self._read()
 
     async def end(self) -> None:
         """See `api.amendment.Amendment`."""
         assert self._client is not None
-        self._client.write(await asyncio.to_thread(self._last) + self._done)
+        self._client.write(await asyncio.to_thread(self._last) + self._held + self._done)
+
+    def _parted(self, events: bytes) -> tuple[bytes, bytes]:
+        """What goes to the client now, and the event that may be the last: that of the usage has no choice."""
+        if not self._usage_wanted:
+            return events, b""
+        last = events.rfind(END_OF_EVENT, 0, -len(END_OF_EVENT))
+        begin = 0 if last < 0 else last + len(END_OF_EVENT)
+        return (events[:begin], events[begin:]) if NO_CHOICE.search(events, begin) else (events, b"")
 
     def _read(self) -> None:
         """Take the text out of the events that are kept."""
@@ -186,7 +203,7 @@ class CitedStream:
 def last_event(
     envelope: dict[str, Any], annotations: list[dict[str, Any]], findings: Findings, *, usage_wanted: bool
 ) -> bytes:
-    """What a stream says before `[DONE]`; `envelope` is what all its events share."""
+    """What a stream says before its usage and `[DONE]`; `envelope` is what all its events share."""
     choice = {"index": 0, "delta": {"annotations": annotations}, "logprobs": None, "finish_reason": None}
     usage = {"usage": None} if usage_wanted else {}
     return event({**envelope, "choices": [choice], **usage, "file_search": findings.told()})

@@ -30,9 +30,9 @@ def streamed(context: Context, text: str, findings: Findings, *, usage_wanted: b
         event({**envelope, "choices": [_choice(delta, reason)], **usage})
         for delta, reason in ((OPENING, None), ({"content": text}, None), ({}, "stop"))
     ]
+    events.append(last_event(envelope, [], findings, usage_wanted=usage_wanted))
     if usage_wanted:
         events.append(event({**envelope, "choices": [], "usage": NO_USAGE}))
-    events.append(last_event(envelope, [], findings, usage_wanted=usage_wanted))
     return Response(b"".join(events) + DONE, headers=STREAM_HEADERS)
 
 

@@ -116,14 +116,26 @@ async def test_a_whole_answer_cites_sentences_of_the_document(office: Office) ->
 
 async def test_a_stream_ends_with_its_citations(office: Office) -> None:
     events = await office.heard(office.body(stream_options={"include_usage": True}))
-    deltas = [event["choices"][0]["delta"] for event in events if event["choices"]]
+    *_, cited, last = events
+    deltas = [event["choices"][0]["delta"] for event in events[:-1]]
     text = "".join(delta.get("content") or "" for delta in deltas)
     assert text == SAYS
     check(deltas[-1]["annotations"], office, text)
     assert all("annotations" not in delta for delta in deltas[:-1])
-    assert events[-1]["file_search"]["results"]
-    assert [bool(event.get("usage")) for event in events].count(True) == 1
+    assert cited["file_search"]["results"]
+    assert (last["choices"], [bool(event["usage"]) for event in events].index(True)) == ([], len(events) - 1)
     assert len({event["id"] for event in events}) == 1
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.999], ids=["found", "not found"])
+async def test_the_sdk_keeps_the_usage_of_a_stream(office: Office, threshold: float) -> None:
+    body = office.body(tool={"ranking_options": {"score_threshold": threshold}})
+    tools = {"tools": body.pop("tools")}  # its helper for streams knows functions only
+    counted: Any = {"include_usage": True}
+    async with office.client.chat.completions.stream(**body, stream_options=counted, extra_body=tools) as stream:
+        whole = await stream.get_final_completion()
+    assert whole.usage is not None
+    assert (whole.usage.total_tokens > 0) == (threshold == 0.0)
 
 
 async def test_the_model_gets_the_sources_and_no_tool(office: Office) -> None:

@@ -111,11 +111,28 @@ async def test_a_long_stream_is_read_on_the_way() -> None:
     assert found["start_index"] == 1000 * (2 * READ_BYTES // len(filler))
 
 
-async def test_events_that_say_nothing_are_passed_on() -> None:
-    usage = b'data: {"id":"i","object":"o","created":1,"model":"m","choices":[],"usage":{"total_tokens":1}}\n\n'
-    shown = await streamed([b": ping\n\n", event(SAYS), usage + b"data: [DONE]\n\n"], usage_wanted=True)
-    assert shown[:-1] == [b": ping\n\n", event(SAYS), usage]
-    assert orjson.loads(shown[-1].removeprefix(b"data: ").split(b"\n\n")[0])["usage"] is None
+USAGE = b'data: {"id":"i","object":"o","created":1,"model":"m","choices":[],"usage":{"total_tokens":1}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [[b": ping\n\n", event(SAYS) + USAGE + DONE], [b": ping\n\n", event(SAYS), USAGE, DONE]],
+    ids=["together", "apart"],
+)
+async def test_the_usage_is_the_last_event(chunks: list[bytes]) -> None:
+    *before, last = await streamed(chunks, usage_wanted=True)
+    assert before == [b": ping\n\n", event(SAYS)]
+    cited, rest = last.split(b"\n\n", 1)
+    told = orjson.loads(cited.removeprefix(b"data: "))
+    assert (told["choices"][0]["delta"]["annotations"], told["usage"]) == ([WANTED], None)
+    assert rest == USAGE + DONE
+
+
+async def test_an_event_without_a_choice_on_the_way_keeps_its_place() -> None:
+    says = event('"choices":[] ' + SAYS)
+    shown = await streamed([USAGE, says, says + DONE], usage_wanted=True)
+    assert b"".join(shown[:-1]) == USAGE + says + says
 
 
 async def test_a_whole_answer_is_held_until_it_is_cited() -> None:
