@@ -5,7 +5,6 @@ any moment. Work is done in threads, so that the loop stays free. It knows no us
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -34,6 +33,10 @@ SWEEP_S = 60.0
 HEARD_S = 2.0
 """A store that the feed was silent about for longer is asked about where a question knows less than it."""
 IDLE_S = 3600.0
+SAVE_WAIT_S = 1.0
+"""How long a store that must leave memory waits for its turn to be saved."""
+ROOM_WAIT_S = 5.0
+"""How long its snapshot is waited for in all; then it leaves without."""
 LOADS = 2
 """Stores that are read at the same time: until then nobody knows how much memory they take."""
 
@@ -60,7 +63,7 @@ class Following:
         self._place = place
         self._budget_bytes = budget_bytes
         self._memory = Memory(memory_bytes)
-        self._room = asyncio.Lock()
+        self._leaving: set[str] = set()
         self._loads = asyncio.Semaphore(LOADS)
         self._keeping = Keeping(feed, shelf, pools)
         self.meter = Meter()
@@ -135,7 +138,7 @@ class Following:
             if followed.collection.seq != head:
                 await self._pulled(followed)
             await self._keeping.clean(followed)
-            if time.monotonic() - followed.asked_at > IDLE_S:
+            if time.monotonic() - followed.asked_at > IDLE_S and not self._keeping.busy:
                 await self._let_go(name, followed)
         except (NotFound, Lost):
             log.info("%s is gone, or must be read anew", name)
@@ -145,17 +148,29 @@ class Following:
             log.exception("%s could not be looked at", name)  # the others must be all the same
 
     async def make_room(self) -> None:
-        """Let go of the stores asked least recently, where all together take more memory than they may.
+        """Let go of the stores asked least recently, where all together take more memory than they may."""
+        here = {name: each for name, each in self._followed.items() if name not in self._leaving}
+        surplus = [here[name] for name in self._memory.surplus(here)]
+        self._leaving.update(each.store.store_id for each in surplus)
+        try:
+            for followed in surplus:
+                await self._put_out(followed)
+        finally:
+            self._leaving.difference_update(each.store.store_id for each in surplus)
 
-        Raises:
-            Unavailable: the feed is away.
-        """
-        async with self._room:
-            for name in self._memory.surplus(self._followed):
-                if (followed := self._followed.get(name)) is not None:
-                    log.info("%s leaves memory: search.memory_bytes is reached", name)
-                    with contextlib.suppress(NotFound, Lost):
-                        await self._let_go(name, followed)
+    async def _put_out(self, followed: Followed) -> None:
+        """With a snapshot where there soon is one: it only saves time, and others wait for the room."""
+        name, asked_at = followed.store.store_id, followed.asked_at
+        log.info("%s leaves memory: search.memory_bytes is reached", name)
+        try:
+            await waited(self._let_go(name, followed, SAVE_WAIT_S), ROOM_WAIT_S)
+        except Lost:
+            log.info("%s must be read anew", name)
+        except MantaError as error:
+            log.info("there is no new snapshot of %s: %s", name, error.message)
+        except Exception:
+            log.exception("there is no new snapshot of %s", name)
+        self._forget(name, followed, asked_at)
 
     async def close(self) -> None:
         """Leave a snapshot of each store that changed; none where the feed cannot tell what was removed since."""
@@ -181,17 +196,20 @@ class Following:
         except Exception:
             log.exception("there is no snapshot of %s", followed.store.store_id)
 
-    async def _let_go(self, name: str, followed: Followed) -> None:
+    async def _let_go(self, name: str, followed: Followed, save_wait_s: float | None = None) -> None:
         """Unless somebody asks while it is saved."""
         asked_at = followed.asked_at
-        await self._saved(followed)
+        await self._saved(followed, save_wait_s)
+        self._forget(name, followed, asked_at)
+
+    def _forget(self, name: str, followed: Followed, asked_at: float) -> None:
         if followed.asked_at == asked_at and self._followed.get(name) is followed:
             del self._followed[name]
 
-    async def _saved(self, followed: Followed) -> None:
+    async def _saved(self, followed: Followed, wait_s: float | None = None) -> None:
         """As the store is now. What is removed while it is written is found by the next look at all snapshots."""
         await self._pulled(followed)
-        await self._keeping.save(followed)
+        await self._keeping.save(followed, wait_s)
 
     async def _known(self, store_id: str) -> Followed:
         """The store, read first if need be: by one task, however many wait for it."""

@@ -5,9 +5,11 @@ judges each by the change at which it stands. What takes seconds or minutes has 
 """
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
+from collections.abc import AsyncIterator
 
 from configs.errors import ConfigurationError
 from retrieval.collection import Collection
@@ -78,19 +80,38 @@ class Keeping:
         if await in_pool(self._quick, lambda: collection.holds_dead):
             self._begin(followed, melt=True)
 
-    async def save(self, followed: Followed) -> None:
-        """Write a snapshot of what changed. A disk that fails costs time at the next start, no more."""
+    @property
+    def busy(self) -> bool:
+        """Whether a store is being melted or saved, which may take minutes."""
+        return self._one.locked()
+
+    async def save(self, followed: Followed, wait_s: float | None = None) -> None:
+        """Write a snapshot of what changed. A disk that fails costs time at the next start, no more.
+
+        None is written where its turn does not come within `wait_s`.
+        """
         if not followed.unsaved:
             return
         count, followed.unsaved = followed.unsaved, 0
         written = False
         try:
-            async with self._one:
+            async with self._turn(wait_s):
                 written = await in_pool(self._slow, functools.partial(self._written, followed))
+        except TimeoutError:
+            log.info("there is no new snapshot of %s: another store is being melted or saved", followed.store.store_id)
         except ConfigurationError as error:
             log.error("there is no snapshot of %s: %s", followed.store.store_id, error.message)  # noqa: TRY400  it says it all
         finally:
             followed.unsaved += 0 if written else count
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, wait_s: float | None) -> AsyncIterator[None]:
+        async with asyncio.timeout(wait_s):
+            await self._one.acquire()
+        try:
+            yield
+        finally:
+            self._one.release()
 
     def _written(self, followed: Followed) -> bool:
         """What is gone shall lie on no disk: it is melted away first, or nothing is written where that takes long."""

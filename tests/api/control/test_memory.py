@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from api.control.feed import StoreFeed
+from configs.errors import Unavailable
 from retrieval import following
 from retrieval.followed import Memory
 from tests.fixtures.shelves import Replica, Shelf, near, until
@@ -104,6 +105,42 @@ async def test_one_that_is_asked_while_it_is_saved_stays(
     monkeypatch.setattr(replica.snapshots, "save", asked)
     await replica.following.make_room()
     assert set(replica.following.stats()) == {stores[0].id, stores[1].id}
+
+
+async def test_a_store_is_read_while_another_is_melted(
+    stores: list[Shelf], made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who must leave for it leaves without a new snapshot; an older one is read up to date."""
+    monkeypatch.setattr(following, "SAVE_WAIT_S", 0.05)
+    replica, (first, second, third) = made(100), stores
+    await sizes(replica, [first])
+    await replica.following._keeping.save(replica.following._followed[first.id])
+    await first.filled(50)
+    await sizes(replica, [second])
+    async with replica.following._keeping._one, asyncio.timeout(10):  # which may take minutes
+        assert await replica.found(third.id, near(3, 1)) == [3]
+        await replica.following.make_room()
+        assert list(replica.following.stats()) == [third.id]
+    assert replica.snapshots.stores() == [first.id]
+    assert await replica.found(first.id, near(50, 1)) == [20]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), Unavailable("away")])
+async def test_a_store_that_cannot_be_saved_leaves_all_the_same(
+    stores: list[Shelf], made: Made, feed: StoreFeed, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    replica, read = made(None), feed.changes
+    await sizes(replica, stores)
+    replica.following._memory = Memory(100)
+
+    async def broken(store_id: str, *more: int) -> object:
+        if store_id == stores[0].id:
+            raise error
+        return await read(store_id, *more)  # type: ignore[arg-type]  # whatever it was given
+
+    monkeypatch.setattr(feed, "changes", broken)
+    await replica.following.make_room()
+    assert list(replica.following.stats()) == [stores[2].id]
 
 
 async def test_the_loop_makes_room(stores: list[Shelf], made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
