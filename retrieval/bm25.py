@@ -197,13 +197,21 @@ def scores_of(counted: Counted, terms: Sequence[str], held: Numbers, lengths: Nu
 
 
 def _gained(idf: float, often: Numbers, lengths: Numbers, mean: float) -> Vectors:
-    norms = K1 * (1 - B + B * lengths.astype(np.float32) / np.float32(mean))
-    gained: Vectors = (idf * often / (often + norms)).astype(np.float32)
-    return gained
+    """In place, as there may be many."""
+    counts: Vectors = often.astype(np.float32)
+    norms: Vectors = lengths.astype(np.float32)
+    norms *= np.float32(K1 * B / mean)
+    norms += np.float32(K1 * (1 - B))
+    norms += counts
+    counts *= np.float32(idf)
+    counts /= norms
+    return counts
 
 
 def _living(part: Living, term: str) -> tuple[Numbers, Numbers]:
     documents, often = part.lexicon.holding(term)
+    if part.count == len(part.flags):
+        return documents, often
     kept = part.flags[documents]
     return documents[kept], often[kept]
 
@@ -220,9 +228,8 @@ def _summed(found: Sequence[Scored], size: int) -> Scored:
 
 
 def _walked(found: Sequence[Scored], size: int) -> Scored:
-    totals, holds = np.zeros(size, np.float32), np.zeros(size, bool)
+    totals = np.zeros(size, np.float32)
     for documents, gained in found:
         totals[documents] += gained
-        holds[documents] = True
-    held = np.flatnonzero(holds)
+    held = np.flatnonzero(totals)  # whoever holds a term gains by it
     return held.astype(np.int32), totals[held]

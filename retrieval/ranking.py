@@ -1,6 +1,7 @@
 """What parts found, made into hits: rankings, their fusion, the threshold, and results that differ."""
 
 from collections.abc import Collection, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -19,10 +20,13 @@ def answer(found: Found, parts: Sequence[Part]) -> list[Hit]:
     if found.query.candidates:
         return _candidates({place for ranking in rankings for place in ranking}, found, parts)
     query, fused = found.query, fusion.fuse(rankings, weights) if rankings else {}
-    hits = [(_hit(place, score, found, parts), place) for place, score in fused.items()]
-    hits = [pair for pair in hits if pair[0].score >= query.threshold]
-    if query.mmr_lambda is None or not hits:
-        return [hit for hit, _ in hits[: query.k]]
+    made = ((_hit(place, score, found, parts), place) for place, score in fused.items())
+    relevant = (pair for pair in made if pair[0].score >= query.threshold)
+    if query.mmr_lambda is None:
+        return [hit for hit, _ in islice(relevant, query.k)]
+    hits = list(relevant)
+    if not hits:
+        return []
     nearest = np.stack([_nearest(place, found.vector, parts) for _, place in hits])
     places = fusion.diversify([hit.score for hit, _ in hits], nearest, query.k, query.mmr_lambda)
     return [hits[place][0] for place in places]

@@ -36,3 +36,8 @@ class Codec:
         """Vectors [n, d]."""
         decoded: Vectors = codes * self.step + self.low
         return decoded
+
+    def products(self, codes: Bits, query: Vectors) -> Vectors:
+        """Inner products [n] of what codes [n, d] stand for with a query [d], without decoding them."""
+        products: Vectors = codes.astype(np.float32) @ (self.step * query)
+        return products + np.float32(self.low @ query)

@@ -211,7 +211,7 @@ class QuantizedSegment:
     def _refined(self, query: Vectors, rows: Ids, k: int, wanted: int, bits: Bits | None) -> tuple[Ids, Vectors]:
         if len(rows) < min(k, wanted) and self.probes < self._index.nlist:
             (rows,) = self._scan(query[None], wanted, bits, self._index.nlist)
-        scores = self.vectors(rows) @ query
+        scores = self.codec.products(self._codes[rows], query)
         best = np.argsort(-scores, kind="stable")[:k]
         return rows[best], scores[best]
 

@@ -16,3 +16,6 @@ def test_a_code_is_near_and_what_was_decoded_encodes_to_the_same(seed: int, scal
     assert (np.abs(codec.decode(codes) - vectors) <= codec.step * 0.51).all()
     np.testing.assert_array_equal(codec.encode(codec.decode(codes)), codes)
     assert not codec.holds(low - (high - low), high)
+    np.testing.assert_allclose(
+        codec.products(codes, vectors[0]), codec.decode(codes) @ vectors[0], rtol=1e-3, atol=1e-6
+    )
