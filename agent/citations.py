@@ -30,12 +30,13 @@ MOST = 512
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A marker, `answer[start:end]`, with what it points to."""
+    """A marker, `answer[start:end]`, with what it points to; `page` is the one on which the quote begins."""
 
     start: int
     end: int
     source: Source
     passage: Passage
+    page: int | None
     quote: str
     quote_start: int
     quote_end: int
@@ -68,7 +69,8 @@ class Citing:
         source = quotable.source
         start, end = quotable.best(claim)
         quote = source.text[start - source.start : end - source.start]
-        return Citation(marker.start(), marker.end(), source, source.passage_at(start, end), quote, start, end)
+        passage, page = source.passage_at(start, end), source.page_at(start)
+        return Citation(marker.start(), marker.end(), source, passage, page, quote, start, end)
 
 
 def _markers(text: str) -> Iterator[re.Match[str]]:

@@ -37,6 +37,10 @@ class Passage(Protocol):
         """The page that it begins on, where there are pages."""
 
     @property
+    def pages(self) -> Sequence[tuple[int, int | None]]:
+        """Those that begin in it, each with where in the document; none where that is not known."""
+
+    @property
     def headings(self) -> Sequence[str]:
         """Those it stands under, the outermost first."""
 
@@ -63,6 +67,13 @@ class Source:
     def passage_at(self, start: int, end: int) -> Passage:
         """The last passage that holds this part of the document, else the one that holds the most of it."""
         return max(self.passages, key=lambda each: (_shared(each, start, end), each.start))
+
+    def page_at(self, offset: int) -> int | None:
+        """The page that a place of the text is on, as the last passage that holds it knows."""
+        holding = [each for each in self.passages if each.start <= offset < each.start + len(each.text)]
+        passage = max(holding, key=lambda each: each.start)
+        turned = [page for start, page in passage.pages if start <= offset]
+        return turned[-1] if turned else passage.page
 
     def joined(self, other: Self) -> "Source | None":
         """Both as one, if they overlap or touch in one document and agree where they do; the number is this one's."""

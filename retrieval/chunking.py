@@ -3,6 +3,7 @@
 Sizes are OpenAI's `static` ones, in tokens of whatever tokenizer is handed in. Embedders and stores are not known here.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,7 +24,8 @@ class Chunk:
     """`text` is the document's text from `start` up to, not including, `end`.
 
     `headings` are those it stands under, the outermost first. `table_head` is the first row of the table that it begins
-    in the middle of; it is no part of `text`.
+    in the middle of; it is no part of `text`. `page` is the one that it begins on, `pages` are those that begin in it,
+    each with where in the document.
     """
 
     start: int
@@ -32,6 +34,7 @@ class Chunk:
     page: int | None = None
     headings: tuple[str, ...] = ()
     table_head: str | None = None
+    pages: tuple[tuple[int, int | None], ...] = ()
 
 
 def chunks(
@@ -51,7 +54,7 @@ def chunks(
         block = document.block_at(start)
         yield Chunk(
             start, end, document.text[start:end], block.page if block else None, outline.at(start),
-            _table_head(document, block, start),
+            _table_head(document, block, start), _pages(document, start, end),
         )  # fmt: skip
 
 
@@ -95,6 +98,18 @@ def _table_head(document: Document, block: Block | None, start: int) -> str | No
     if block is None or block.kind != "table" or not block.start < start < block.end:
         return None
     return document.text[block.start : block.end].partition("\n")[0]
+
+
+def _pages(document: Document, start: int, end: int) -> tuple[tuple[int, int | None], ...]:
+    """Where between `start` and `end` another page begins, and which."""
+    blocks, at = document.blocks, bisect_right(document.blocks, start, key=lambda block: block.start)
+    page, found = blocks[at - 1].page if at else None, []
+    while at < len(blocks) and blocks[at].start < end:
+        if blocks[at].page != page:
+            page = blocks[at].page
+            found.append((blocks[at].start, page))
+        at += 1
+    return tuple(found)
 
 
 class _Outline:

@@ -85,7 +85,7 @@ def annotation_of(citation: Citation) -> dict[str, Any]:
         "number": citation.source.number,
         "vector_store_id": passage.vector_store_id,
         "chunk_id": passage.chunk_id,
-        "page": passage.page,
+        "page": citation.page,
         "quote": citation.quote,
         "quote_start": citation.quote_start,
         "quote_end": citation.quote_end,

@@ -59,7 +59,10 @@ class SearchOptions:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk that was found. `score` is from 0 to 1; `start` and `end` are offsets in the text of its file."""
+    """A chunk that was found. `score` is from 0 to 1; `start` and `end` are offsets in the text of its file.
+
+    `page` is the one that it begins on, `pages` are those that begin in it, each with where in the text of its file.
+    """
 
     vector_store_id: str
     file_id: str
@@ -71,6 +74,7 @@ class Passage:
     headings: tuple[str, ...]
     start: int
     end: int
+    pages: tuple[tuple[int, int | None], ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -212,6 +216,7 @@ def _passage(
         headings=tuple(content["headings"]),
         start=content["start"],
         end=content["end"],
+        pages=tuple((at, page) for at, page in content.get("pages", ())),
         attributes=told[1],
     )
 

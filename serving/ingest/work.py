@@ -145,7 +145,7 @@ def sealed_chunk(file: FileWork, number: int, chunk: Chunk, vectors: Vectors) ->
     content = orjson.dumps(
         {
             "text": chunk.text, "start": chunk.start, "end": chunk.end, "page": chunk.page,
-            "headings": chunk.headings, "table_head": chunk.table_head,
+            "pages": chunk.pages, "headings": chunk.headings, "table_head": chunk.table_head,
         }
     )  # fmt: skip
     raw = vectors.astype("<f4", copy=False).tobytes()

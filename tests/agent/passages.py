@@ -15,6 +15,7 @@ class Found:
     page: int | None = None
     headings: tuple[str, ...] = ()
     vector_store_id: str = "vs_1"
+    pages: tuple[tuple[int, int | None], ...] = ()
 
 
 def cut(document: str, *spans: tuple[int, int], file_id: str = "file-1") -> list[Found]:

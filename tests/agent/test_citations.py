@@ -50,7 +50,23 @@ def test_a_marker_that_begins_a_line_belongs_to_what_follows() -> None:
         "Flights need the consent of a manager.",
         "Trains are booked in second class.",
     ]
-    assert [(each.passage.chunk_id, each.passage.page) for each in found] == [(8, 2), (8, 2)]
+    assert [(each.passage.chunk_id, each.page) for each in found] == [(8, 2), (8, 2)]
+
+
+@pytest.mark.parametrize(
+    ("quote", "page"),
+    [
+        ("Every employee has 30 days of leave a year.", 1), ("Sick days do not count.", 2),
+        ("Trains are booked in second class.", 3),
+    ],
+)  # fmt: skip
+def test_a_quote_is_on_the_page_on_which_it_stands(quote: str, page: int) -> None:
+    sick, travel = HANDBOOK.index("Sick"), HANDBOOK.index("Travel")
+    long = Found(HANDBOOK, page=1, chunk_id=1, pages=((sick, 2), (travel, 3)))
+    within = Found(HANDBOOK[20:60], 20, page=1, chunk_id=2)  # holds neither of the two
+    for passages in ([long], [long, within], [long, Found(HANDBOOK[travel:], travel, page=3, chunk_id=3)]):
+        (found,) = cited(f"{quote} [1]", sources_of(passages))
+        assert (found.quote, found.page) == (quote, page)
 
 
 def test_one_marker_of_several_numbers_is_a_citation_of_each() -> None:

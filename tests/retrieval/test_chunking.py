@@ -98,6 +98,16 @@ def test_a_chunk_knows_its_page_and_headings() -> None:
     ]
 
 
+def test_a_chunk_knows_where_pages_begin_in_it() -> None:
+    pieces = [Piece("one " * 40, page=1), Piece("more " * 5, page=1), Piece("two " * 40, page=2), Piece("end", page=4)]
+    document = joined(pieces, Limits())
+    two, end = document.text.index("two"), document.text.index("end")
+    (whole,) = chunks(document, words, 100, 0)
+    assert (whole.page, whole.pages) == (1, ((two, 2), (end, 4)))
+    (without,) = chunks(joined([Piece("one"), Piece("two")], Limits()), words)
+    assert (without.page, without.pages) == (None, ())
+
+
 def test_a_chunk_in_a_table_knows_its_first_row() -> None:
     table = "name | age\n" + "\n".join(f"person {n} | {n}" for n in range(200))
     first, *rest = chunks(joined([Piece(table, "table")], Limits()), words, 100, 20)

@@ -146,7 +146,7 @@ def test_citations_open_at_the_right_place(library: Library) -> None:
 
 
 def check_citation(library: Library, content: str, cited: dict[str, Any]) -> None:
-    """Its marker stands in the answer, its quote in the file's text at its offsets, and in the document."""
+    """Its marker stands in the answer, its quote in the file's text at its offsets, and on its page of the document."""
     assert content[cited["start_index"] : cited["end_index"]].strip("[]").isdigit()
     quote, text = cited["quote"], library.text(cited["file_id"])
     assert quote
@@ -154,6 +154,8 @@ def check_citation(library: Library, content: str, cited: dict[str, Any]) -> Non
     document = library.document(cited["file_id"])
     assert document.path.endswith(f"/{cited['filename']}")
     assert document.says(quote), (document.path, quote)
+    if document.pages:
+        assert document.says_on(cited["page"], quote), (document.path, cited["page"], quote)
 
 
 def check_result(library: Library, result: dict[str, Any]) -> None:

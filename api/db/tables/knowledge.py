@@ -111,7 +111,7 @@ class VectorStoreFile(Base):
 
 
 class Chunk(Base):
-    """A piece of a file. `content` is JSON (text, start, end, page, headings, table_head), `vectors` float32."""
+    """A piece of a file. `content` is JSON (text, start, end, page, pages, headings, table_head), `vectors` float32."""
 
     __tablename__ = "chunks"
     __table_args__ = (

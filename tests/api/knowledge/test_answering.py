@@ -26,6 +26,7 @@ HANDBOOK = (
     "Trains are booked in second class. Flights need the consent of a manager.",
 )
 DOCUMENT = "\n".join(HANDBOOK)
+PAGE_TWO = DOCUMENT.index("Unused")
 ASK: dict[str, Any] = {"role": "user", "content": "How many days of leave does an employee have?"}
 OFF_TOPIC: dict[str, Any] = {"role": "user", "content": "zxqv"}
 SAYS = "An employee has 30 days of leave [1]. The moon is far [9]."
@@ -84,7 +85,7 @@ async def shared(own: tuple[Application, Script]) -> AsyncIterator[Office]:
         store_id = (await client.vector_stores.create(name="handbook")).id
         file_id = await uploaded(client, "handbook.pdf", DOCUMENT.encode())
         await client.vector_stores.files.create(store_id, file_id=file_id)
-        await index(app, person, client, store_id, file_id, HANDBOOK)
+        await index(app, person, client, store_id, file_id, HANDBOOK, pages=[[PAGE_TWO, 2]])
         yield Office(app, person, client, store_id, file_id, script)
 
 
@@ -112,6 +113,13 @@ async def test_a_whole_answer_cites_sentences_of_the_document(office: Office) ->
     told = answer["file_search"]
     assert told["queries"] == [ASK["content"]]
     assert (told["results"][0]["number"], told["results"][0]["file_id"]) == (1, office.file_id)
+
+
+async def test_a_quote_on_a_later_page_of_its_passage_is_cited_there(office: Office) -> None:
+    office.script.says = "What is unused of the leave lapses in March [1]."
+    message = (await office.said(office.body()))["choices"][0]["message"]
+    (found,) = message["annotations"]
+    assert (found["quote_start"], found["page"]) == (PAGE_TWO, 2)
 
 
 async def test_a_stream_ends_with_its_citations(office: Office) -> None:

@@ -15,7 +15,7 @@ from models.embedding.probe import kept, probe
 from models.embedding.sentence_transformers import create
 from retrieval import reading
 from retrieval.chunking import Chunk
-from retrieval.documents import Document, Limits
+from retrieval.documents import Document, Limits, Piece, joined
 from serving.ingest.protocol import Batch, End, FileWork, Group, SealedChunk
 from serving.ingest.windows import Windows
 from serving.ingest.work import work
@@ -114,7 +114,8 @@ def test_one_bad_file_does_not_stop_the_others() -> None:
         assert end.code is None or (end.message or "").endswith(".")
     content, _ = opened(made.files[7], chunks[7][0])
     assert content == {
-        "text": "# Rays\n\nRays glide.", "start": 0, "end": 19, "page": None, "headings": ["Rays"], "table_head": None,
+        "text": "# Rays\n\nRays glide.", "start": 0, "end": 19, "page": None, "pages": [], "headings": ["Rays"],
+        "table_head": None,
     }  # fmt: skip
 
 
@@ -126,6 +127,16 @@ def test_every_format_becomes_chunks() -> None:
     for place, sample in enumerate(samples.values()):
         texts = "\n".join(str(opened(made.files[place], chunk)[0]["text"]) for chunk in chunks[place])
         assert all(text in texts for text in sample.texts)
+
+
+def test_pages_that_begin_in_a_chunk_are_sealed_with_it() -> None:
+    def read(data: bytes, filename: str, limits: Limits) -> Document:
+        return joined([Piece("Herons.", page=1), Piece("Rays.", page=2)], limits)
+
+    pdf = file("a.pdf")
+    ((piece,),) = work(group(pdf), Contents({"file-a.pdf": b"x"}), embedder(), read)
+    content, _ = opened(pdf, piece.chunks[0])
+    assert (content["page"], content["pages"]) == (1, [[len("Herons.\n\n"), 2]])
 
 
 def test_numbers_go_on_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
