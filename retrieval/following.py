@@ -16,6 +16,7 @@ from retrieval.followed import Followed, Memory
 from retrieval.gathering import Gathering
 from retrieval.index.protocol import Place, Shape
 from retrieval.keeping import Keeping
+from retrieval.loading import READ_WAIT_S, Loading
 from retrieval.metering import Meter
 from retrieval.pacing import Pools, repeated, waited
 from retrieval.pulling import Lost, Pulling
@@ -23,8 +24,6 @@ from retrieval.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
-READ_WAIT_S = 20.0
-"""How long a question waits for a store that is being read; reading goes on after it."""
 FOLLOW_S = 0.5
 """Between two looks at what changed, in stores that were asked lately."""
 LATELY_S = 60.0
@@ -69,7 +68,7 @@ class Following:
         self.meter = Meter()
         self._pulling = Pulling(feed, shelf.shard, pools, self.meter)
         self._renewing: set[asyncio.Task[None]] = set()
-        self._loading: dict[str, asyncio.Task[Followed]] = {}
+        self._loading = Loading(self._load)
         self._followed: dict[str, Followed] = {}
         self._be_watched()
 
@@ -174,8 +173,7 @@ class Following:
 
     async def close(self) -> None:
         """Leave a snapshot of each store that changed; none where the feed cannot tell what was removed since."""
-        for task in list(self._loading.values()):
-            task.cancel()
+        self._loading.cancel()
         try:
             for followed in list(self._followed.values()):
                 await self._left(followed)
@@ -212,15 +210,10 @@ class Following:
         await self._keeping.save(followed, wait_s)
 
     async def _known(self, store_id: str) -> Followed:
-        """The store, read first if need be: by one task, however many wait for it."""
-        followed = self._followed.get(store_id)
-        if followed is not None:
+        """The store, read first if need be."""
+        if (followed := self._followed.get(store_id)) is not None:
             return followed
-        task = self._loading.get(store_id)
-        if task is None:
-            task = self._loading[store_id] = asyncio.create_task(self._load(store_id))
-            task.add_done_callback(lambda _: self._loading.pop(store_id, None))
-        return await waited(task, READ_WAIT_S)
+        return await self._loading.wait(store_id)
 
     async def _load(self, store_id: str) -> Followed:
         async with self._loads:

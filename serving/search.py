@@ -18,6 +18,7 @@ from configs.datadir import Layout
 from models.wire import Call, Usage
 from retrieval.following import LOADS, Following
 from retrieval.index.segments import choose_place, gpus, limit_threads
+from retrieval.loading import WAITING
 from retrieval.pacing import Pools
 from retrieval.questions import pack_hits, unpack
 from retrieval.shards import Shard
@@ -121,7 +122,7 @@ def search_app(cluster: Cluster, shard: int = 0) -> serve.Application:
     spec = cluster.configuration.search
     deployment = serve.deployment(Search, name=SEARCH_DEPLOYMENT).options(
         **scaling(spec.autoscaling),
-        max_ongoing_requests=256,
+        max_ongoing_requests=2 * WAITING,
         ray_actor_options=spec.ray_actor_options.model_dump(exclude_none=True),
         health_check_period_s=HEALTH_PERIOD_S,
         graceful_shutdown_timeout_s=DRAIN_TIMEOUT_S,
