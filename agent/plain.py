@@ -24,7 +24,7 @@ def plain(text: str, fence: str) -> str:
     return text
 
 
-def label(text: str, fence: str) -> str:
+def label(text: str, fence: str, longest: int = LONGEST_LABEL) -> str:
     """A name or heading for an attribute of a tag: one line, no quotes, no angle brackets, not endless."""
     line = " ".join("".join(" " if char in '<>"' or not char.isprintable() else char for char in text).split())
-    return plain(line if len(line) <= LONGEST_LABEL else line[: LONGEST_LABEL - 1] + "…", fence)
+    return plain(line if len(line) <= longest else line[: longest - 1] + "…", fence)

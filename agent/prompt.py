@@ -17,6 +17,8 @@ Message = Mapping[str, Any]
 
 ANSWER_TOKENS = 1024
 """Kept free for an answer of no given length, but no more than a quarter of the window."""
+LONGEST_COLUMNS = 1000
+"""Characters of the names of a table's columns."""
 INSTRUCTIONS = ("system", "developer")
 INSTRUCTION = """\
 Answer the user's last message from the sources below, and from nothing else.
@@ -118,6 +120,7 @@ def _tagged(source: Source, fence: str) -> str:
         "file": label(first.filename, fence),
         "page": "" if first.page is None else str(first.page),
         "section": label(" / ".join(first.headings), fence),
+        "columns": label(first.table_head or "", fence, LONGEST_COLUMNS),
     }
     attributes = "".join(f' {name}="{value}"' for name, value in named.items() if value)
     return f"<source-{fence}{attributes}>\n{plain(source.text, fence)}\n</source-{fence}>"

@@ -44,6 +44,10 @@ class Passage(Protocol):
     def headings(self) -> Sequence[str]:
         """Those it stands under, the outermost first."""
 
+    @property
+    def table_head(self) -> str | None:
+        """The first row of the table that it begins in the middle of; no part of `text`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -62,6 +62,7 @@ class Passage:
     """A chunk that was found. `score` is from 0 to 1; `start` and `end` are offsets in the text of its file.
 
     `page` is the one that it begins on, `pages` are those that begin in it, each with where in the text of its file.
+    `table_head` is the first row of the table that it begins in the middle of.
     """
 
     vector_store_id: str
@@ -75,6 +76,7 @@ class Passage:
     start: int
     end: int
     pages: tuple[tuple[int, int | None], ...] = ()
+    table_head: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -217,6 +219,7 @@ def _passage(
         start=content["start"],
         end=content["end"],
         pages=tuple((at, page) for at, page in content.get("pages", ())),
+        table_head=content["table_head"],
         attributes=told[1],
     )
 
@@ -225,7 +228,10 @@ async def _reranked(
     request: Request, ranker: Entry, queries: Sequence[str], passages: Sequence[Passage], *, by_name: bool
 ) -> list[Passage]:
     """By how well each passage answers one of the queries. Where nobody asked for this model, its failing is no end."""
-    texts = ["\n".join([*each.headings, each.text]) for each in passages]
+    texts = [
+        feed.searched_text({"headings": each.headings, "table_head": each.table_head, "text": each.text})
+        for each in passages
+    ]
     calls = (model_calls.rerank(request, ranker, query, texts) for query in queries)
     answers = await asyncio.gather(*calls, return_exceptions=True)
     failures = [each for each in answers if isinstance(each, BaseException)]

@@ -16,6 +16,7 @@ class Found:
     headings: tuple[str, ...] = ()
     vector_store_id: str = "vs_1"
     pages: tuple[tuple[int, int | None], ...] = ()
+    table_head: str | None = None
 
 
 def cut(document: str, *spans: tuple[int, int], file_id: str = "file-1") -> list[Found]:

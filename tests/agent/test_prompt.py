@@ -72,6 +72,14 @@ def test_sources_stand_behind_the_applications_own_instructions() -> None:
     assert f"{tag}\n30 days.\n</source-{FENCE}>" in text
 
 
+def test_rows_of_a_table_stand_under_the_names_of_its_columns() -> None:
+    rows = Found("Ann | 3000\nBob | 4000", 50, filename="staff.csv", table_head='name | pay "<EUR>"')
+    made = prompt_of(ASKED, sources_of([rows]), FENCE)
+    assert f'id="1" file="staff.csv" columns="name | pay EUR">\n{rows.text}\n</source-{FENCE}>' in system(made)
+    assert (made.sources[0].start, made.sources[0].text) == (50, rows.text)
+    assert 900 < len(system(prompt("1 | 2", table_head="column " * 5000))) - len(system(prompt("1 | 2"))) < 1100
+
+
 def test_a_conversation_without_instructions_keeps_its_images() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     said: list[Message] = [{"role": "user", "content": [{"type": "text", "text": "this?"}, image]}]
@@ -81,7 +89,7 @@ def test_a_conversation_without_instructions_keeps_its_images() -> None:
 
 
 @pytest.mark.parametrize("injected", INJECTIONS)
-@pytest.mark.parametrize("field", ["text", "filename", "headings"])
+@pytest.mark.parametrize("field", ["text", "filename", "headings", "table_head"])
 def test_what_a_document_says_opens_and_closes_nothing(injected: str, field: str) -> None:
     given_ = {"text": "harmless", field: (injected,) if field == "headings" else injected}
     text = system(prompt_of(ASKED, sources_of([Found(**given_)]), FENCE))  # type: ignore[arg-type]  # one field varies
@@ -121,7 +129,7 @@ def test_fences_differ() -> None:
     st.one_of(st.none(), st.integers(1, 500)),
 )
 async def test_the_budget_holds_whatever_comes(sizes: list[int], window: int, answer_tokens: int | None) -> None:
-    passages = [Found("word " * size, file_id=f"file-{n}") for n, size in enumerate(sizes)]
+    passages = [Found("word " * size, file_id=f"file-{n}", table_head="name | pay") for n, size in enumerate(sizes)]
     model = Model(window)
     kept = min(1024, window // 4) if answer_tokens is None else answer_tokens
     if words(prompt_of(ASKED, sources_of(passages[:1]), FENCE).messages) + kept > window and len(passages) == 1:

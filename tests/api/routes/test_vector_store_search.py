@@ -183,6 +183,11 @@ async def test_a_reranker_orders(finding: Application, fresh: str, tmp_path: Pat
         assert len(await names(client, store, long)) == 4
         with pytest.raises(BadRequestError, match="half of the window"):
             await names(client, store, long, ranking_options={"ranker": "judge"})
+        table = await uploaded(client, "staff.csv", b"table")
+        await client.vector_stores.files.create(store, file_id=table)
+        await index(finding, person, client, store, table, ["Ann | 3000"], table_head="name | pay")
+        assert len(await names(client, store, "an owl")) == 5
+        assert "Birds\nname | pay\nAnn | 3000" in orjson.loads(desks["judge"].calls[-1].body)["documents"]
 
 
 async def test_a_model_that_is_away(finding: Application, fresh: str) -> None:
