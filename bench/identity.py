@@ -13,6 +13,7 @@ from typing import Any
 
 from api.db import conversations, keys, schema
 from api.db.session import Database
+from api.db.windows import Window
 from api.doorkeeper import Doorkeeper
 from api.identity.claims import Claims
 from api.keys import NewKey, make_key
@@ -112,8 +113,8 @@ def lists(runner: asyncio.Runner, database: Database) -> Callable[[], None]:
     async def ask() -> None:
         for _ in range(LISTS):
             async with database.unit(SCOPE) as unit:
-                rows = await conversations.page(unit, listing, limit=21, after=None)
-                assert len(rows) == 21
+                rows, more = await conversations.page(unit, listing, Window(20))
+                assert (more, len(rows)) == (True, 20)
 
     return lambda: runner.run(ask())
 

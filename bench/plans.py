@@ -14,6 +14,7 @@ from typing import Any
 from api.db import conversations, idempotency, keys, logins, privacy, schema
 from api.db import usage as usage_queries
 from api.db.session import JOBS_ROLE, Database, Unit
+from api.db.windows import Window
 from api.ids import new_id
 from api.scope import Scope
 from bench.explain import heard, plans, walked
@@ -58,8 +59,8 @@ def questions() -> dict[str, Question]:
     """What is asked on requests' paths."""
     listing = conversations.Listing("default", "user_7")
     return {
-        "a page of conversations": lambda unit: conversations.page(unit, listing, limit=21, after=None),
-        "the next page": lambda unit: conversations.page(unit, listing, limit=21, after="conv_7_20"),
+        "a page of conversations": lambda unit: conversations.page(unit, listing, Window(20)),
+        "the next page": lambda unit: conversations.page(unit, listing, Window(20, "conv_7_20")),
         "one conversation": lambda unit: conversations.get(unit, CONVERSATION, for_update=True),
         "a page of messages": lambda unit: conversations.messages(unit, CONVERSATION, limit=6, after=MESSAGE),
         "one message": lambda unit: conversations.message(unit, CONVERSATION, MESSAGE),

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select, text, tuple_, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.tables import Conversation, Message
+from api.db.windows import Window, gone, through
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,10 @@ class Sealed:
     content: bytes | None
 
 
-async def page(session: AsyncSession, listing: Listing, *, limit: int, after: str | None) -> list[Conversation]:
-    """The newest first; `after` is the id of the last one of the page before."""
-    query = select(Conversation).where(Conversation.organization_id == listing.organization_id)
+async def page(session: AsyncSession, listing: Listing, window: Window) -> tuple[list[Conversation], bool]:
+    """By the time of the last change, and whether there are more. Errors as `through`."""
+    here = Conversation.organization_id == listing.organization_id
+    query = select(Conversation).where(here)
     if listing.team_id is not None:
         query = query.where(Conversation.team_id == listing.team_id)
     else:
@@ -41,11 +43,7 @@ async def page(session: AsyncSession, listing: Listing, *, limit: int, after: st
         query = query.where(Conversation.project_id == listing.project_id)
     if listing.archived is not None:
         query = query.where(Conversation.archived == listing.archived)
-    if after is not None:
-        last = select(Conversation.updated_at, Conversation.id).where(Conversation.id == after).scalar_subquery()
-        query = query.where(tuple_(Conversation.updated_at, Conversation.id) < last)
-    query = query.order_by(Conversation.updated_at.desc(), Conversation.id.desc()).limit(limit)
-    return list(await session.scalars(query))
+    return await through(session, query, (Conversation.updated_at, Conversation.id), here, window)
 
 
 async def get(session: AsyncSession, conversation_id: str, *, for_update: bool = False) -> Conversation | None:
@@ -83,10 +81,18 @@ async def remove(session: AsyncSession, conversation_id: str) -> None:
 async def messages(
     session: AsyncSession, conversation_id: str, *, limit: int | None = None, after: str | None = None
 ) -> list[Message]:
-    """In the order in which they were stored: every parent before its children."""
-    query = select(Message).where(Message.conversation_id == conversation_id).order_by(Message.seq)
+    """In the order in which they were stored: every parent before its children.
+
+    Raises:
+        BadRequest: the conversation has no message `after`.
+    """
+    here = Message.conversation_id == conversation_id
+    query = select(Message).where(here).order_by(Message.seq)
     if after is not None:
-        query = query.where(Message.seq > select(Message.seq).where(Message.id == after).scalar_subquery())
+        seq = await session.scalar(select(Message.seq).where(here, Message.id == after))
+        if seq is None:
+            raise gone("after")
+        query = query.where(Message.seq > seq)
     if limit is not None:
         query = query.limit(limit)
     return list(await session.scalars(query))

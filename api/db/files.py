@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db.privacy import BATCH
 from api.db.tables import File, FileTotal, VectorStore, VectorStoreFile
+from api.db.windows import Window, through
 
 LOCK = text("select pg_advisory_xact_lock(hashtextextended('manta files ' || :organization_id, 0))")
 
@@ -20,7 +21,6 @@ class Listing:
     organization_id: str
     user_id: str | None
     purpose: str | None = None
-    newest_first: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,13 @@ async def add(session: AsyncSession, row: File) -> None:
     await session.refresh(row)
 
 
-async def page(session: AsyncSession, asked: Listing, *, limit: int, after: str | None) -> list[File]:
-    """Living ones by the time they were made, behind `after`."""
-    query = select(File).where(_owned(asked.organization_id, asked.user_id), _living())
+async def page(session: AsyncSession, asked: Listing, window: Window) -> tuple[list[File], bool]:
+    """Living ones by the time they were made, and whether there are more. Errors as `through`."""
+    here = _owned(asked.organization_id, asked.user_id)
+    query = select(File).where(here, _living())
     if asked.purpose is not None:
         query = query.where(File.purpose == asked.purpose)
-    place = func.row(File.created_at, File.id)
-    if after is not None:
-        mark = select(File.created_at, File.id).where(File.id == after).scalar_subquery()
-        query = query.where(place < mark if asked.newest_first else place > mark)
-    down = (File.created_at.desc(), File.id.desc())
-    query = query.order_by(*(down if asked.newest_first else (File.created_at, File.id)))
-    return list(await session.scalars(query.limit(limit)))
+    return await through(session, query, (File.created_at, File.id), here, window)
 
 
 async def get(session: AsyncSession, file_id: str) -> File | None:

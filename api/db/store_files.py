@@ -113,18 +113,15 @@ async def get(session: AsyncSession, store_id: str, file_id: str) -> VectorStore
 async def page(
     session: AsyncSession, store_id: str, window: Window, *, status: str | None = None, batch_id: str | None = None
 ) -> tuple[list[VectorStoreFile], bool]:
-    """Files of a store by the time they were added, and whether there are more."""
+    """Files of a store by the time they were added, and whether there are more. Errors as `through`."""
     here = VectorStoreFile.vector_store_id == store_id
     query = select(VectorStoreFile).where(here)
     if status is not None:
         query = query.where(VectorStoreFile.status == status)
     if batch_id is not None:
         query = query.where(VectorStoreFile.batch_id == batch_id)
-    at = select(VectorStoreFile.created_at, VectorStoreFile.file_id).where(here)
     columns = (VectorStoreFile.created_at, VectorStoreFile.file_id)
-    return await through(
-        session, query, columns, lambda id_: at.where(VectorStoreFile.file_id == id_).scalar_subquery(), window
-    )
+    return await through(session, query, columns, here, window)
 
 
 async def remove(session: AsyncSession, store_id: str, file_id: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, delete, func, select, text, update
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -72,15 +72,14 @@ async def add(session: AsyncSession, row: VectorStore) -> None:
 async def page(
     session: AsyncSession, organization_id: str, user_id: str | None, window: Window
 ) -> tuple[list[VectorStore], bool]:
-    """An owner's stores by the time they were made, and whether there are more."""
-    query = select(VectorStore).where(
+    """An owner's stores by the time they were made, and whether there are more. Errors as `through`."""
+    here = and_(
         VectorStore.organization_id == organization_id,
         VectorStore.user_id.is_not_distinct_from(user_id),
         VectorStore.index_of.is_(None),
     )
-    at = select(VectorStore.created_at, VectorStore.id)
     columns = (VectorStore.created_at, VectorStore.id)
-    return await through(session, query, columns, lambda id_: at.where(VectorStore.id == id_).scalar_subquery(), window)
+    return await through(session, select(VectorStore).where(here), columns, here, window)
 
 
 async def all_of(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, VectorStore]:

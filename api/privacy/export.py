@@ -26,6 +26,7 @@ from api.db import files as file_queries
 from api.db import privacy as queries
 from api.db.session import Database
 from api.db.tables import File
+from api.db.windows import Window
 from api.files.library import Library
 from api.privacy.classes import CLASSES, EXPORTED
 from api.privacy.stores_export import StoresExport
@@ -97,16 +98,15 @@ async def _organization(
 
 async def _files(archive: zipfile.ZipFile, database: Database, library: Library, scope: Scope) -> None:
     known: list[dict[str, Any]] = []
-    listing = file_queries.Listing(scope.organization_id, scope.user_id, newest_first=False)
-    while True:
+    listing = file_queries.Listing(scope.organization_id, scope.user_id)
+    after, more = None, True
+    while more:
         async with database.reading(scope) as unit:
-            after = known[-1]["id"] if known else None
-            batch = await file_queries.page(unit, listing, limit=queries.BATCH, after=after)
+            batch, more = await file_queries.page(unit, listing, Window(queries.BATCH, after, newest_first=False))
             known += [await library.listed(unit, row) for row in batch]
         for row in batch:
             await _content(archive, database, library, scope, row)
-        if not batch:
-            break
+            after = (row.created_at, row.id)
     await asyncio.to_thread(archive.writestr, f"{scope.organization_id}/files.json", _json(known))
 
 

@@ -51,7 +51,7 @@ class StoresExport:
                     between = b","
                 if not more:
                     break
-                after = rows[-1].id
+                after = (rows[-1].created_at, rows[-1].id)
             entry.write(b"]")
 
     async def _write_files(self, entry: Any, scope: Scope, store: VectorStore) -> None:  # noqa: ANN401  zipfile names no type
@@ -71,4 +71,4 @@ class StoresExport:
                 between = b","
             if not more:
                 return
-            after = rows[-1].file_id
+            after = (rows[-1].created_at, rows[-1].file_id)

@@ -13,9 +13,10 @@ from api.db import conversations as queries
 from api.db import teams as team_queries
 from api.db.session import Unit
 from api.db.tables import Conversation
+from api.db.windows import Window
 from api.documents import takes
 from api.idempotency import once
-from api.pages import After, Limit, page
+from api.pages import After, Limit, page, part
 from api.policy import caller, guarded_router, requires
 from api.principal import Permission, Principal
 from api.services import services_of
@@ -90,8 +91,8 @@ async def list_conversations(
         principal.organization_id, principal.scope.user_id, team_id=team_id, project_id=project_id, archived=archived
     )
     async with services.database.unit(principal.scope) as unit:
-        rows = await queries.page(unit, listing, limit=limit + 1, after=after)
-        return page([await services.conversations.listed(unit, row) for row in rows], limit)
+        rows, more = await queries.page(unit, listing, Window(limit, after))
+        return part([await services.conversations.listed(unit, row) for row in rows], more=more)
 
 
 @router.post("/api/conversations", tags=["Conversations"], status_code=201, openapi_extra=takes(ConversationRequest))

@@ -15,11 +15,12 @@ from api.answers import json_answer
 from api.context import context_of
 from api.db import files as queries
 from api.db.session import Unit
+from api.db.windows import Window
 from api.documents import takes
 from api.files.form import FORM, Form
 from api.files.upload import body_of
 from api.idempotency import once
-from api.pages import After, page
+from api.pages import After, part
 from api.policy import caller, guarded_router, requires
 from api.principal import Permission
 from api.services import services_of
@@ -94,10 +95,10 @@ async def list_files(
 ) -> Response:
     """The caller's files."""
     services, scope = services_of(request), caller(request).scope
-    asked = queries.Listing(scope.organization_id, scope.user_id or None, purpose, order == "desc")
+    asked = queries.Listing(scope.organization_id, scope.user_id or None, purpose)
     async with services.database.unit(scope) as unit:
-        rows = await queries.page(unit, asked, limit=limit + 1, after=after)
-        return page([await services.library.listed(unit, row) for row in rows], limit)
+        rows, more = await queries.page(unit, asked, Window(limit, after, newest_first=order == "desc"))
+        return part([await services.library.listed(unit, row) for row in rows], more=more)
 
 
 @router.get("/v1/files/{file_id}", tags=["OpenAI"])
@@ -132,15 +133,15 @@ async def get_content(request: Request, file_id: str) -> Response:
 
 
 async def _joined(request: Request, first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Part after part, as long as the caller may read."""
+    """Piece after piece, as long as the caller may read."""
     yield first
-    async for part in rest:
+    async for piece in rest:
         try:
             await services_of(request).doorkeeper.admit(request.scope, Permission.FILES_READ)
         except (Unauthorized, Forbidden):
             log.info("a download was cut: its caller may not read any more")
             return  # the length was told, so the client sees that it is cut
-        yield part
+        yield piece
 
 
 def _nested(fields: Mapping[str, str]) -> dict[str, Any]:

@@ -53,6 +53,9 @@ async def test_a_tree_grows_and_is_told_parents_first(person: Person) -> None:
     assert first["data"][1]["content"] == [{"type": "text", "text": SECRET}]
     rest = (await call(person, "GET", f"{path}/messages?after={first['last_id']}")).json()
     assert [each["id"] for each in rest["data"]] == [root["id"]]
+    for place in (f"{path}/messages", "/api/conversations"):
+        unknown = await call(person, "GET", f"{place}?after=none")
+        assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "after")
     told = (await call(person, "GET", path)).json()
     assert (told["title"], told["current_message_id"]) == (SECRET, root["id"])
     assert (await call(person, "DELETE", f"{path}/messages/{one['id']}")).status_code == 200

@@ -52,6 +52,20 @@ async def test_pages(app: Application, fresh: str) -> None:
         assert [file.filename async for file in client.files.list(purpose="batch")] == ["2.txt"]
 
 
+async def test_a_page_behind_a_file_that_is_gone_is_told(app: Application, fresh: str) -> None:
+    async with sdk(app, await app.register(fresh)) as client:
+        for number in range(3):
+            await client.files.create(file=(f"{number}.txt", b"x"), purpose="assistants")
+        page = await client.files.list(limit=2)
+        await client.files.delete(page.data[-1].id)
+        with pytest.raises(BadRequestError, match="reads all of the list first") as told:
+            await page.get_next_page()
+        assert told.value.param == "after"
+        for file in [each async for each in client.files.list(limit=2)]:
+            await client.files.delete(file.id)
+        assert [each async for each in client.files.list()] == []
+
+
 async def test_nobody_sees_the_files_of_another(app: Application, fresh: str) -> None:
     one, other = await app.register(f"{fresh}a"), await app.register(f"{fresh}b", "owner")
     async with sdk(app, one) as mine, sdk(app, other) as theirs:

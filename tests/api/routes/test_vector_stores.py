@@ -64,6 +64,10 @@ async def test_pages_both_ways(knowing: Application, fresh: str) -> None:
         assert ([store.id for store in page.data], page.has_more) == ([ids[4]], False)
         page = await client.vector_stores.list(after=ids[0], before=ids[3], order="asc")
         assert [store.id for store in page.data] == ids[1:3]
+        for param in ("after", "before"):
+            with pytest.raises(BadRequestError) as told:
+                await client.vector_stores.list(extra_query={param: "vs_none"})
+            assert told.value.param == param
 
 
 async def test_nobody_sees_the_stores_of_another(knowing: Application, fresh: str) -> None:
