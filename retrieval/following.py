@@ -5,6 +5,7 @@ any moment. Work is done in threads, so that the loop stays free. It knows no us
 """
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from retrieval.followed import Followed, Memory
 from retrieval.gathering import Gathering
 from retrieval.index.protocol import Place, Shape
 from retrieval.keeping import Keeping
-from retrieval.loading import READ_WAIT_S, Loading
+from retrieval.loading import READ_WAIT_S, Lane, Loading
 from retrieval.metering import Meter
 from retrieval.pacing import Pools, repeated, waited
 from retrieval.pulling import Lost, Pulling
@@ -36,14 +37,12 @@ SAVE_WAIT_S = 1.0
 """How long a store that must leave memory waits for its turn to be saved."""
 ROOM_WAIT_S = 5.0
 """How long its snapshot is waited for in all; then it leaves without."""
-LOADS = 2
-"""Stores that are read at the same time: until then nobody knows how much memory they take."""
 
 
 class Following:
     """Made on the loop that uses it; `run` keeps it fresh, `close` leaves snapshots.
 
-    Of the pool `keeping` it uses one thread more than LOADS.
+    Of the pool `keeping` it uses two threads more than `loading.LOADS`.
     """
 
     def __init__(
@@ -63,7 +62,6 @@ class Following:
         self._budget_bytes = budget_bytes
         self._memory = Memory(memory_bytes)
         self._leaving: set[str] = set()
-        self._loads = asyncio.Semaphore(LOADS)
         self._keeping = Keeping(feed, shelf, pools)
         self.meter = Meter()
         self._pulling = Pulling(feed, shelf.shard, pools, self.meter)
@@ -215,29 +213,32 @@ class Following:
             return followed
         return await self._loading.wait(store_id)
 
-    async def _load(self, store_id: str) -> Followed:
-        async with self._loads:
-            await self.make_room()
-            store = await self._feed.open_store(store_id)
-            saved = await self._keeping.load(store)
-            followed = Followed(store, saved or self._empty(store), self.meter, asked_at=time.monotonic())
-            followed.gathering = Gathering(followed.search_each, self._pools.searching, self._lanes)
-            await self._filled(followed)
-            followed.asked_at = time.monotonic()
-            self._followed[store_id] = followed
-            self._keeping.tidy(followed)
-            return followed
+    async def _load(self, store_id: str, lane: Lane) -> Followed:
+        await lane.grown(await self._keeping.saved_bytes(store_id))
+        await self.make_room()
+        store = await self._feed.open_store(store_id)
+        saved = await self._keeping.load(store)
+        followed = Followed(store, saved or self._empty(store), self.meter, asked_at=time.monotonic())
+        followed.gathering = Gathering(followed.search_each, self._pools.searching, self._lanes)
+        await self._filled(followed, lane)
+        followed.asked_at = time.monotonic()
+        self._followed[store_id] = followed
+        self._keeping.tidy(followed)
+        return followed
 
-    async def _filled(self, followed: Followed) -> None:
+    async def _filled(self, followed: Followed, lane: Lane) -> None:
         """With all that the store has; from the beginning where what is here may never have been."""
         for _ in range(2):
             try:
-                return await self._pulling.pull(followed)
+                return await self._pulling.pull(followed, after_page=functools.partial(self._fitted, followed, lane))
             except Lost:
                 log.info("%s is read anew", followed.store.store_id)
                 await self._keeping.remove(followed.store.store_id)
                 followed.collection = self._empty(followed.store)
         raise Unavailable("The vector store was set back while it was read.", retry_after_s=FOLLOW_S)
+
+    async def _fitted(self, followed: Followed, lane: Lane) -> None:
+        await lane.grown(followed.collection.memory_bytes)
 
     async def _follow(self) -> None:
         lately = time.monotonic() - LATELY_S

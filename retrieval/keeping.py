@@ -40,6 +40,10 @@ class Keeping:
         """Stores that have a snapshot."""
         return await in_pool(self._quick, self._shelf.stores)
 
+    async def saved_bytes(self, store_id: str) -> int:
+        """See `Shelf.saved_bytes`."""
+        return await in_pool(self._quick, functools.partial(self._shelf.saved_bytes, store_id))
+
     async def load(self, store: StoreKey) -> Collection | None:
         """See `Shelf.load`."""
         return await in_pool(self._slow, functools.partial(self._shelf.load, store))

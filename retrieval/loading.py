@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Self
 
 from configs.errors import Unavailable
 from retrieval.followed import Followed
@@ -15,13 +15,54 @@ READ_WAIT_S = 20.0
 WAITING_FOR_ONE, WAITING = 64, 128
 """Questions that wait for one store, and for all: each holds a place that one about another store could have."""
 ASK_AGAIN_S = 1.0
+LOADS = 2
+"""Stores that are read at the same time: until then nobody knows how much memory they take."""
+LARGE_BYTES = 32 * 2**20
+"""A store that takes more is read beside the others, one such at a time: it takes seconds or minutes."""
+
+
+class Lane:
+    """The place of a store among those that are being read, as long as it is entered."""
+
+    def __init__(self, small: asyncio.Semaphore, large: asyncio.Semaphore) -> None:
+        self.size_bytes = 0
+        self._large = large
+        self._held: asyncio.Semaphore | None = None
+        self._first = small
+
+    async def __aenter__(self) -> Self:
+        await self._first.acquire()
+        self._held = self._first
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave()
+
+    async def grown(self, size_bytes: int) -> None:
+        """The store takes so much by now; a large one makes way, and waits for its turn among large ones."""
+        self.size_bytes = size_bytes
+        if size_bytes > LARGE_BYTES:
+            await self.make_way()
+
+    async def make_way(self) -> None:
+        """Others go on in its place: what comes takes long."""
+        if self._held is not self._large:
+            self._leave()
+            await self._large.acquire()
+            self._held = self._large
+
+    def _leave(self) -> None:
+        if self._held is not None:
+            self._held.release()
+            self._held = None
 
 
 class Loading:
-    """`read` gives a store of that id. Made on the loop that uses it."""
+    """`read` gives a store of that id, and tells its lane how it grows. Made on the loop that uses it."""
 
-    def __init__(self, read: Callable[[str], Coroutine[Any, Any, Followed]]) -> None:
+    def __init__(self, read: Callable[[str, Lane], Awaitable[Followed]]) -> None:
         self._read = read
+        self._small, self._large = asyncio.Semaphore(LOADS), asyncio.Semaphore(1)
         self._tasks: dict[str, asyncio.Task[Followed]] = {}
         self._waiting: Counter[str] = Counter()
 
@@ -40,9 +81,13 @@ class Loading:
             task.cancel()
 
     def _begun(self, store_id: str) -> asyncio.Task[Followed]:
-        task = self._tasks[store_id] = asyncio.create_task(self._read(store_id))
+        task = self._tasks[store_id] = asyncio.create_task(self._read_in_lane(store_id))
         task.add_done_callback(lambda _: self._tasks.pop(store_id, None))
         return task
+
+    async def _read_in_lane(self, store_id: str) -> Followed:
+        async with Lane(self._small, self._large) as lane:
+            return await self._read(store_id, lane)
 
     @contextmanager
     def _place(self, store_id: str) -> Iterator[None]:

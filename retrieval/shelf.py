@@ -79,6 +79,14 @@ class Shelf:
                 log.warning("a snapshot of %s is not used: %s", store.store_id, error)
         return None
 
+    def saved_bytes(self, store_id: str) -> int:
+        """What the largest snapshot of a store takes; 0 where there is none."""
+        sizes = [0]
+        for seq in self._seqs(store_id):
+            with contextlib.suppress(FileNotFoundError):  # it may just have been replaced
+                sizes.append(self._path(store_id, seq).stat().st_size)
+        return max(sizes)
+
     def clear_drafts(self) -> None:
         """Remove what processes that were killed left half written; another replica may be writing a young one."""
         for draft in self._folder.glob(f".*{SUFFIX}.*"):

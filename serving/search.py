@@ -16,9 +16,9 @@ from configs import telemetry
 from configs.cluster import Cluster
 from configs.datadir import Layout
 from models.wire import Call, Usage
-from retrieval.following import LOADS, Following
+from retrieval.following import Following
 from retrieval.index.segments import choose_place, gpus, limit_threads
-from retrieval.loading import WAITING
+from retrieval.loading import LOADS, WAITING
 from retrieval.pacing import Pools
 from retrieval.questions import pack_hits, unpack
 from retrieval.shards import Shard
@@ -33,8 +33,8 @@ from serving.notes import Place, forget_place, write_place
 
 SEARCH_THREADS = 4
 CHANGE_THREADS = 2
-KEEP_THREADS = LOADS + 1
-"""For what takes long: no change waits behind it."""
+KEEP_THREADS = LOADS + 2
+"""For what takes long: small stores that are read, a large one, and one that is melted or saved wait for none."""
 DRAIN_TIMEOUT_S = 60.0
 HEALTH_PERIOD_S = 2.0
 """Also how soon Serve sees that the process is gone."""

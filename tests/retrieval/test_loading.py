@@ -10,7 +10,7 @@ from retrieval.collection import Collection
 from retrieval.feed import StoreKey
 from retrieval.followed import Followed
 from retrieval.index.protocol import Shape
-from retrieval.loading import WAITING, WAITING_FOR_ONE, Loading
+from retrieval.loading import LARGE_BYTES, LOADS, WAITING, WAITING_FOR_ONE, Lane, Loading
 from retrieval.metering import Meter
 
 
@@ -26,8 +26,11 @@ class Reader:
         self.over = asyncio.Event()
         self.loading = Loading(self.read)
 
-    async def read(self, store_id: str) -> Followed:
+    async def read(self, store_id: str, lane: Lane) -> Followed:
         self.begun.append(store_id)
+        if "large" in store_id:
+            await lane.grown(LARGE_BYTES + 1)
+            self.begun.append(f"{store_id} alone")
         await self.over.wait()
         return made(store_id)
 
@@ -67,3 +70,14 @@ async def test_who_asks_when_enough_wait_is_told_at_once(reader: Reader) -> None
     reader.over.set()
     assert {(await task).store.store_id for task in waiting[1:]} == {"vs_a", "vs_b"}
     assert (await reader.loading.wait("vs_c")).store.store_id == "vs_c"
+
+
+async def test_large_stores_make_way_and_wait_for_each_other(reader: Reader) -> None:
+    for number in range(LOADS + 1):
+        await reader.asked(f"vs_large{number}", 1)
+    small = [task for number in range(LOADS + 1) for task in await reader.asked(f"vs_{number}", 1)]
+    assert [name for name in reader.begun if "large" not in name] == [f"vs_{number}" for number in range(LOADS)]
+    assert [name for name in reader.begun if "alone" in name] == ["vs_large0 alone"]
+    reader.over.set()
+    assert [(await task).store.store_id for task in small] == [f"vs_{number}" for number in range(LOADS + 1)]
+    assert (await reader.loading.wait(f"vs_large{LOADS}")).store.store_id == f"vs_large{LOADS}"

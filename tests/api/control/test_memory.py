@@ -8,7 +8,7 @@ import pytest
 
 from api.control.feed import StoreFeed
 from configs.errors import Unavailable
-from retrieval import following
+from retrieval import following, loading
 from retrieval.followed import Memory
 from tests.fixtures.shelves import Replica, Shelf, near, until
 
@@ -123,6 +123,32 @@ async def test_a_store_is_read_while_another_is_melted(
         assert list(replica.following.stats()) == [third.id]
     assert replica.snapshots.stores() == [first.id]
     assert await replica.found(first.id, near(50, 1)) == [20]
+
+
+async def test_small_stores_are_read_beside_large_ones(
+    stores: list[Shelf], made: Made, feed: StoreFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "LARGE_BYTES", 1500)
+    large, read, over, begun = [each.id for each in stores], feed.changes, asyncio.Event(), set[str]()
+    small = Shelf(stores[0].database, stores[0].jobs, stores[0].vault, stores[0].scope)
+    await small.make()
+    await small.filled(1)
+
+    async def slow(store_id: str, after: int, *more: int) -> object:
+        begun.add(store_id)
+        if store_id in large and after:
+            await over.wait()
+        return await read(store_id, after, *more)  # type: ignore[arg-type]  # whatever it was given
+
+    monkeypatch.setattr(feed, "changes", slow)
+    replica = made(None)
+    asked = [asyncio.create_task(replica.found(name, near(3, 1))) for name in large]
+    await until(lambda: len(begun) == loading.LOADS)
+    async with asyncio.timeout(10):
+        assert await replica.found(small.id, near(1)) == [0]
+    assert list(replica.following.stats()) == [small.id]
+    over.set()
+    assert await asyncio.gather(*asked) == [[3]] * len(large)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("broken"), Unavailable("away")])

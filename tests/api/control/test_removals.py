@@ -13,7 +13,7 @@ from api.db.session import Database
 from configs.errors import Unavailable
 from configs.postgres import EmbeddedPostgres
 from configs.postgres_settings import DATABASE
-from retrieval import following
+from retrieval import following, loading
 from retrieval.followed import Followed
 from tests.fixtures.database import query
 from tests.fixtures.shelves import Replica, Shelf, about, near, remove, row_of, until, vector
@@ -224,5 +224,5 @@ async def test_few_cold_stores_are_read_at_once_and_room_is_made_before(
     monkeypatch.setattr(feed, "open_store", counted)
     asked: Sequence[list[int]] = await asyncio.gather(*(replica.found(each.id, near(1)) for each in stores))
     assert asked == [[0]] * len(stores)
-    assert max(counts) <= following.LOADS
+    assert max(counts) <= loading.LOADS
     await replica.end()
