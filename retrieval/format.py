@@ -43,12 +43,14 @@ class Format:
     """A format by its lower-case suffixes, and by its content where that can be told.
 
     `certain` says that content which is recognised wins over any suffix; else it only helps where the suffix tells
-    nothing. `parse` raises `Unreadable`, or whatever its library raises for a broken file. `ready` says whether a
-    format that is optional is set up; where it is, it goes before those that recognise the same.
+    nothing, as does what `resembles` finds. `parse` raises `Unreadable`, or whatever its library raises for a broken
+    file. `ready` says whether a format that is optional is set up; where it is, it goes before those that recognise
+    the same.
     """
 
     suffixes: frozenset[str]
     parse: Callable[[Source], Document]
     recognises: Callable[[bytes], bool] | None = None
     certain: bool = False
+    resembles: Callable[[bytes], bool] | None = None
     ready: Callable[[Limits], bool] | None = None

@@ -89,7 +89,9 @@ def choose(data: bytes, filename: str, limits: Limits) -> Format:
     named = next((each for each in ready if suffix in each.suffixes), None)
     if named is not None and not named.certain:
         return named
-    alike = (each for each in ready if each.recognises is not None and each.recognises(data))
+    alike = (
+        each for each in ready if any(find is not None and find(data) for find in (each.recognises, each.resembles))
+    )
     return next(alike, formats()[PLAIN])
 
 

@@ -50,7 +50,10 @@ BROKEN = "The file is broken, or no PDF and no picture. Open it in its program a
 def create() -> Format:
     """By content, and before any other format, where docling is set up."""
     suffixes = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
-    return Format(suffixes, parse, recognises, certain=True, ready=lambda limits: limits.docling is not None)
+    return Format(
+        suffixes, parse, recognises, certain=True, resembles=pdf.resembles,
+        ready=lambda limits: limits.docling is not None,
+    )  # fmt: skip
 
 
 def recognises(data: bytes) -> bool:
@@ -60,9 +63,8 @@ def recognises(data: bytes) -> bool:
 
 def parse(source: Source) -> Document:
     """What docling finds. A PDF that is locked, broken or too long is refused before docling sees it."""
-    setting, suffix = source.limits.docling, _suffix(source.data)
+    setting, suffix = source.limits.docling, _suffix(source.data) or pdf.SUFFIX
     assert setting is not None
-    assert suffix is not None
     title = ""
     if suffix == pdf.SUFFIX:
         with pdf.opened(source) as file:

@@ -12,6 +12,8 @@ from retrieval.format import Format, Source
 SUFFIX = ".pdf"
 HEAD_BYTES = 1024
 MAGIC = b"%PDF-"
+HEAD = re.compile(rb"%PDF-[^A-Za-z \n]")
+OBJECT = re.compile(rb"(?:^|\r)[ \t]*\d+[ \t]+\d+[ \t]+obj\b", re.M)
 HYPHEN = re.compile("[\x02\ufffe]\\s*")
 """What PDFium gives for a hyphen at the end of a line, where the word goes on in the next."""
 PARAGRAPHS = re.compile(r"\n[ \t]*\n\s*")
@@ -20,12 +22,18 @@ PASSWORD = "password"  # noqa: S105  PDFium's word
 
 def create() -> Format:
     """By its first bytes, whatever it is called."""
-    return Format(frozenset({SUFFIX}), parse, recognises, certain=True)
+    return Format(frozenset({SUFFIX}), parse, recognises, certain=True, resembles=resembles)
 
 
 def recognises(data: bytes) -> bool:
-    """Whether it begins like one; PDF allows some bytes before."""
-    return MAGIC in data[:HEAD_BYTES] and (data.startswith(MAGIC) or b"obj" in data)
+    """Whether it begins like one."""
+    return HEAD.match(data) is not None
+
+
+def resembles(data: bytes) -> bool:
+    """Whether it begins like one after some bytes, which PDF allows; a page about PDF may have an example too."""
+    start = data.find(MAGIC, 0, HEAD_BYTES)
+    return start >= 0 and OBJECT.search(data, start) is not None
 
 
 def parse(source: Source) -> Document:

@@ -42,6 +42,18 @@ def test_bytes_before_the_head_and_a_table_of_places_that_is_wrong() -> None:
     assert read(data.replace(b"startxref\n", b"startxref\n9")).text == "words"
 
 
+@pytest.mark.parametrize("name", ["notes.md", "notes.txt", "pdf.py", "notes"])
+def test_a_text_about_pdf_is_text(name: str) -> None:
+    text = "A file begins with `%PDF-1.7` and has objects (`1 0 obj`).\n"
+    assert read(text.encode(), name).text.strip() == text.strip()
+
+
+def test_a_page_with_a_whole_pdf_as_its_example_is_text() -> None:
+    page = b"# PDF\n\n```\n" + pdf_of(["words"]) + b"\n```\n"
+    assert read(page, "notes.md").title == "PDF"
+    assert read(b"%PDF-compatible\n\\documentclass{article}", "a.tex").text.startswith("%PDF-compatible")
+
+
 def test_a_file_that_was_cut() -> None:
     data = pdf_of([f"page {number}" for number in range(20)])
     for share in (0.2, 0.6, 0.9, 0.99):
