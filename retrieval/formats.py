@@ -5,6 +5,7 @@ Runs wherever it is called: `retrieval.reading` calls it in a process with limit
 
 import functools
 import logging
+import re
 import zlib
 from pathlib import PurePath
 from zipfile import BadZipFile
@@ -17,6 +18,9 @@ log = logging.getLogger(__name__)
 
 PACKAGE = "retrieval.parsers"
 PLAIN = "text"
+RTF = re.compile(rb"\s{0,16}\{\\rtf\d")
+OPEN_DOCUMENT = re.compile(rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis\.opendocument", re.S)
+"""Its first member, which is not packed, says so."""
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 NOT_SET_UP = "Pictures are not read here. Send a file with text; with `ingest.docling` the server reads pictures too."
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
@@ -78,6 +82,8 @@ def choose(data: bytes, filename: str, limits: Limits) -> Format:
         Unreadable: nobody here reads it.
     """
     ready = known(limits)
+    if (why := _not_read(data)) is not None:
+        raise unsupported(why)
     for each in ready:
         if each.certain and each.recognises is not None and each.recognises(data):
             return each
@@ -101,6 +107,15 @@ def _parsed(chosen: Format, source: Source) -> Document:
     except (BadZipFile, zlib.error, RecursionError, *BROKEN) as error:
         log.info("a file of %d bytes is broken: %s", len(source.data), type(error).__name__)
         raise invalid("The file is broken. Open it in its program and save it again.") from error
+
+
+def _not_read(data: bytes) -> str | None:
+    """Formats that would pass for others: markup and letters of their own in place of what a reader sees."""
+    if RTF.match(data):
+        return "RTF is not read here. Open the file in its program and save it as DOCX or PDF."
+    if OPEN_DOCUMENT.match(data):
+        return "OpenDocument is not read here. Save the file as DOCX, XLSX, PPTX or PDF."
+    return None
 
 
 def _old_office(data: bytes) -> Unreadable:

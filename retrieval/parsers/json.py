@@ -17,7 +17,7 @@ RECORD_LINES = 50
 
 def create() -> Format:
     """By suffix: a text that looks like JSON is text."""
-    return Format(frozenset({".json", ".jsonl", ".ndjson", ".geojson", ".ipynb"}), parse)
+    return Format(frozenset({".json", ".jsonl", ".ndjson", ".geojson"}), parse)
 
 
 def parse(source: Source) -> Document:

@@ -28,6 +28,11 @@ def parse(source: Source) -> Document:
     """The text as it stands; the title is its first heading of level 1."""
     text = decode(source.data)
     check_length(len(text), source.limits)
+    return structured(text)
+
+
+def structured(text: str) -> Document:
+    """Markdown that is text already."""
     blocks = tuple(_filled(text, _blocks(text)))
     first = next((block for block in blocks if block.kind == "heading" and block.level == 1), None)
     return Document(text[first.start : first.end].strip("#= \n") if first else "", text, blocks)

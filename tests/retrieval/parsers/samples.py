@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from email.message import EmailMessage
+from json import dumps
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -58,6 +59,23 @@ def json() -> Sample:
     return Sample(
         "people.json", data, ("[0].name: Ada", "[0].score: 1.10", "[0].tags[0]: xé", "[1].big: 123456789012345678901")
     )
+
+
+def notebook() -> Sample:
+    cells = [
+        {"cell_type": "markdown", "source": ["# Sales\n", "\n", "See ![p](data:image/png;base64,iVBORw0KGgo=) – ü."]},
+        {"cell_type": "code", "source": "print(1)\nplot()", "outputs": [
+            {"output_type": "stream", "text": ["10 %\r100 %\n", "\x1b[31mred\x1b[0m\n"]},
+            {"output_type": "display_data", "data": {"image/png": "iVBOR" * 900, "text/plain": ["<Figure size 1x1>"]}},
+            {"output_type": "execute_result", "data": {"text/html": "<b>7</b>", "text/plain": ["   n\n0  7"]}},
+            {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": ["long"]},
+        ]},
+        {"cell_type": "raw", "source": "Raw words."},
+    ]  # fmt: skip
+    texts = (
+        "# Sales", "See ![p]() – ü.", "print(1)\nplot()", "100 %\nred", "   n\n0  7", "KeyError: 'x'", "Raw words.",
+    )  # fmt: skip
+    return Sample("sales.ipynb", dumps({"cells": cells, "nbformat": 4}).encode(), texts)
 
 
 def csv() -> Sample:
@@ -148,9 +166,9 @@ def pdf() -> Sample:
     return Sample("paper.pdf", data, ("First page café", "Second page"))
 
 
-def zipped(members: dict[str, bytes | str]) -> bytes:
+def zipped(members: dict[str, bytes | str], packing: int = ZIP_DEFLATED) -> bytes:
     file = io.BytesIO()
-    with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+    with ZipFile(file, "w", packing) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
     return file.getvalue()
@@ -213,5 +231,5 @@ def docling() -> Sample:
 
 SAMPLES: dict[str, Callable[[], Sample]] = {
     each.__name__: each
-    for each in (text, markdown, code, html, json, csv, docx, pptx, xlsx, pdf, epub, eml, zip, docling)
+    for each in (text, markdown, code, html, json, notebook, csv, docx, pptx, xlsx, pdf, epub, eml, zip, docling)
 }
