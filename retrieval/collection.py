@@ -17,6 +17,7 @@ from retrieval import bm25, ranking
 from retrieval.filters import Attributes, Columns, Mask, Value
 from retrieval.index import checks
 from retrieval.index.protocol import Ids, Place, Shape, Vectors
+from retrieval.index.segments import FlatSegment
 from retrieval.numbering import Numbering
 from retrieval.part import Making, Part
 from retrieval.query import Found, Hit, Query, check, depth
@@ -181,6 +182,12 @@ class Collection:
         parts = list(self._parts)  # without the lock, on a loop: a change may take a while
         rows = [part.segment.rows for part in parts]
         return rows[-1] > max(DELTA_ROWS, sum(rows) // 10) or _much_is_gone(parts, DELTA_ROWS)
+
+    @property
+    def exceeds_budget(self) -> bool:
+        """Whether exact vectors take more than they may, and a compaction would change that."""
+        flat = [part.segment.memory_bytes for part in list(self._parts) if isinstance(part.segment, FlatSegment)]
+        return self._budget_bytes is not None and sum(flat) > self._budget_bytes and self.wants_compaction
 
     def compact(self, *, anew: bool = False) -> bool:
         """Melt all parts into one, whose index is chosen anew; false where another compaction is under way.

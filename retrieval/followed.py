@@ -76,17 +76,18 @@ class Memory:
         self._limit_bytes = limit_bytes
         self._told: set[str] = set()
 
-    def surplus(self, stores: Mapping[str, Followed]) -> list[str]:
+    def surplus(self, stores: Mapping[str, Followed], more_bytes: int = 0) -> list[str]:
         """Those to let go of: asked least recently first, never the one that was asked last, and none that is busy.
 
-        A store that takes more than all may is served all the same, and said once in the log.
+        `more_bytes` are taken by stores that are being read. A store that takes more than all may is served all the
+        same, and said once in the log.
         """
         if self._limit_bytes is None or not stores:
             return []
         sizes = {name: each.collection.memory_bytes for name, each in stores.items()}
         by_age = sorted(stores, key=lambda name: stores[name].asked_at)
         self._tell_of_large(sizes)
-        over, chosen = sum(sizes.values()) - self._limit_bytes, []
+        over, chosen = sum(sizes.values()) + more_bytes - self._limit_bytes, []
         for name in by_age[:-1]:
             if over > 0 and not stores[name].busy:
                 chosen.append(name)

@@ -147,7 +147,7 @@ class Following:
     async def make_room(self) -> None:
         """Let go of the stores asked least recently, where all together take more memory than they may."""
         here = {name: each for name, each in self._followed.items() if name not in self._leaving}
-        surplus = [here[name] for name in self._memory.surplus(here)]
+        surplus = [here[name] for name in self._memory.surplus(here, self._loading.size_bytes)]
         self._leaving.update(each.store.store_id for each in surplus)
         try:
             for followed in surplus:
@@ -238,6 +238,10 @@ class Following:
         raise Unavailable("The vector store was set back while it was read.", retry_after_s=FOLLOW_S)
 
     async def _fitted(self, followed: Followed, lane: Lane) -> None:
+        """What is read keeps to its budget from the first page on."""
+        if followed.collection.exceeds_budget:
+            await lane.make_way()
+            await self._keeping.melt(followed)
         await lane.grown(followed.collection.memory_bytes)
 
     async def _follow(self) -> None:

@@ -84,6 +84,12 @@ class Keeping:
         if await in_pool(self._quick, lambda: collection.holds_dead):
             self._begin(followed, melt=True)
 
+    async def melt(self, followed: Followed, *, anew: bool = False) -> None:
+        """See `Collection.compact`; in its turn."""
+        async with self._one:
+            await in_pool(self._slow, functools.partial(followed.collection.compact, anew=anew))
+        followed.melted_at = time.monotonic()
+
     @property
     def busy(self) -> bool:
         """Whether a store is being melted or saved, which may take minutes."""
@@ -131,10 +137,7 @@ class Keeping:
     async def _tidied(self, followed: Followed, melt: bool) -> None:
         try:
             if melt or followed.collection.wants_compaction:
-                compact = functools.partial(followed.collection.compact, anew=melt and followed.quiet)
-                async with self._one:
-                    await in_pool(self._slow, compact)
-                followed.melted_at = time.monotonic()
+                await self.melt(followed, anew=melt and followed.quiet)
             if followed.wants_saving:
                 begun = time.monotonic()
                 await self.save(followed)

@@ -64,6 +64,7 @@ class Loading:
         self._read = read
         self._small, self._large = asyncio.Semaphore(LOADS), asyncio.Semaphore(1)
         self._tasks: dict[str, asyncio.Task[Followed]] = {}
+        self._lanes: set[Lane] = set()
         self._waiting: Counter[str] = Counter()
 
     async def wait(self, store_id: str) -> Followed:
@@ -74,6 +75,11 @@ class Loading:
         """
         with self._place(store_id):
             return await waited(self._tasks.get(store_id) or self._begun(store_id), READ_WAIT_S)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the stores that are being read take by now, or their snapshots where these are being read."""
+        return sum(lane.size_bytes for lane in self._lanes)
 
     def cancel(self) -> None:
         """Read no more of what is being read."""
@@ -87,7 +93,11 @@ class Loading:
 
     async def _read_in_lane(self, store_id: str) -> Followed:
         async with Lane(self._small, self._large) as lane:
-            return await self._read(store_id, lane)
+            self._lanes.add(lane)
+            try:
+                return await self._read(store_id, lane)
+            finally:
+                self._lanes.remove(lane)
 
     @contextmanager
     def _place(self, store_id: str) -> Iterator[None]:

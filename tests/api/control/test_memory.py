@@ -8,9 +8,12 @@ import pytest
 
 from api.control.feed import StoreFeed
 from configs.errors import Unavailable
-from retrieval import following, loading
+from retrieval import collection, following, loading
+from retrieval.collection import Collection
 from retrieval.followed import Memory
-from tests.fixtures.shelves import Replica, Shelf, near, until
+from retrieval.index import choice
+from retrieval.index.segments import FlatSegment
+from tests.fixtures.shelves import D, Replica, Shelf, near, until
 
 Made = Callable[[int | None], Replica]
 
@@ -149,6 +152,52 @@ async def test_small_stores_are_read_beside_large_ones(
     assert list(replica.following.stats()) == [small.id]
     over.set()
     assert await asyncio.gather(*asked) == [[3]] * len(large)
+
+
+async def test_what_is_being_read_counts(
+    stores: list[Shelf], made: Made, feed: StoreFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica, (first, second, third) = made(None), stores
+    size = max(await sizes(replica, [first, second]))
+    replica.following._memory = Memory(5 * size // 2)
+    await third.filled(*range(30, 60))
+    read, held, over = feed.changes, asyncio.Event(), asyncio.Event()
+
+    async def slow(store_id: str, after: int, *more: int) -> object:
+        if store_id == third.id and after:
+            held.set()
+            await over.wait()
+        return await read(store_id, after, *more)  # type: ignore[arg-type]  # whatever it was given
+
+    monkeypatch.setattr(feed, "changes", slow)
+    asked = asyncio.create_task(replica.found(third.id, near(3, 1)))
+    await held.wait()
+    await replica.following.make_room()
+    assert list(replica.following.stats()) == [second.id]
+    over.set()
+    assert await asked == [3]
+
+
+async def test_a_store_keeps_its_budget_while_it_is_read(
+    store: Shelf, feed: StoreFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "LEAST_TRAINED", 50)
+    monkeypatch.setattr(collection, "DELTA_ROWS", 20)
+    for first in range(0, 200, 10):
+        await store.filled(*range(first, first + 10))
+    apply, exact = Collection.apply, list[int]()
+
+    def seen(self: Collection, *changes: object) -> bool:
+        done = apply(self, *changes)  # type: ignore[arg-type]  # whatever it was given
+        exact.append(sum(part.segment.memory_bytes for part in self._parts if isinstance(part.segment, FlatSegment)))
+        return done
+
+    monkeypatch.setattr(Collection, "apply", seen)
+    budget, row = 60 * 4 * D, 4 * D
+    replica = Replica(feed, tmp_path / "search", budget_bytes=budget)
+    assert len(await replica.found(store.id, near(1, 200))) == 200
+    assert budget < max(exact) <= budget + 10 * row
+    await replica.end()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("broken"), Unavailable("away")])
