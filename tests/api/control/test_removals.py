@@ -65,7 +65,7 @@ async def test_it_leaves_memory_and_is_not_written_when_the_store_leaves(
     elif end == "close":
         await replica.following.close()
     else:
-        monkeypatch.setattr(replica.following._memory, "surplus", list)
+        monkeypatch.setattr(replica.following._memory, "surplus", lambda stores, _: list(stores))
         await replica.following.make_room()
     assert await saved(replica, store, feed) == (await head(store, feed), 1)
     await replica.following.sweep()
