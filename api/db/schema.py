@@ -20,7 +20,9 @@ FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x6D616E7461
 """Key of the advisory lock ("manta" in ASCII)."""
 KNOWLEDGE = "0004"
-AS_RELEASED = text("select 1 from pg_attribute where attrelid = to_regclass('vector_stores') and attname = 'probe'")
+AS_RELEASED = text(
+    "select 1 from pg_attribute where attrelid = to_regclass('vector_store_files') and attname = 'sizes_before'"
+)
 """What the last change of `KNOWLEDGE` made, while no version with it was released."""
 OUTDATED = (
     "the database was made by a development version whose vector stores have another form, which nothing brings along: "

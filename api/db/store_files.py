@@ -28,8 +28,9 @@ ADD = text(
 )
 AGAIN = text(
     "UPDATE vector_store_files AS f SET status = 'in_progress', error_code = NULL, error_message = NULL,"  # noqa: S608  made of constants
+    " sizes_before = CASE f.status WHEN 'completed' THEN ARRAY[f.max_tokens, f.overlap_tokens] ELSE f.sizes_before END,"
     " max_tokens = given.max_tokens, overlap_tokens = given.overlap_tokens, epoch = f.epoch + 1, attempts = 0,"
-    f" leased_until = NULL FROM {GIVEN} {HERE}"
+    f" leased_until = CASE WHEN f.leased_until IS NOT NULL THEN now() END FROM {GIVEN} {HERE}"
 )
 DESCRIBE = text(
     "UPDATE vector_store_files AS f SET attributes = given.attributes, described_seq = :seq"  # noqa: S608  made of constants
@@ -87,7 +88,7 @@ async def add(session: AsyncSession, whose: Whose, given: Sequence[Given]) -> bo
 
 
 async def again(session: AsyncSession, store_id: str, given: Sequence[Given]) -> None:
-    """Have files indexed anew; who works on them now is too late."""
+    """Have files indexed anew; who works on them now is too late. A lease that is over says that somebody had begun."""
     await session.execute(AGAIN, {"store_id": store_id} | _arrays(given))
     await notify(session, CHANNEL)
 
@@ -163,12 +164,15 @@ async def cancel(session: AsyncSession, row: VectorStoreFileBatch) -> None:
 
     A file that was indexed before, and that nobody has begun to index anew, stays as it was.
     """
-    waiting = (VectorStoreFile.batch_id == row.id, VectorStoreFile.status == WAITING)
+    here = VectorStoreFile.vector_store_id == row.vector_store_id
+    waiting = (here, VectorStoreFile.batch_id == row.id, VectorStoreFile.status == WAITING)
     held = select(VectorStoreFile.file_id).where(*waiting).order_by(VectorStoreFile.file_id).with_for_update()
     row.cancelled = row.cancelled or bool(list(await session.scalars(held)))
     as_before = (VectorStoreFile.chunk_count > 0, VectorStoreFile.leased_until.is_(None))
-    await session.execute(update(VectorStoreFile).where(*waiting, *as_before).values(status="completed"))
-    await session.execute(update(VectorStoreFile).where(*waiting).values(status="cancelled"))
+    sizes = {"max_tokens": VectorStoreFile.sizes_before[1], "overlap_tokens": VectorStoreFile.sizes_before[2]}
+    table = update(VectorStoreFile)
+    await session.execute(table.where(*waiting, *as_before).values(status="completed", **sizes))
+    await session.execute(table.where(*waiting).values(status="cancelled", chunk_count=0, usage_bytes=0))
     await session.flush()
 
 

@@ -107,7 +107,7 @@ _table(
     id="vector_store_id file_id organization_id user_id batch_id",
     content="attributes",
     fact="status error_code error_message max_tokens overlap_tokens usage_bytes chunk_count created_at",
-    none="described_seq epoch attempts leased_until",
+    none="described_seq sizes_before epoch attempts leased_until",
 )
 _table("chunks", id="vector_store_id id file_id organization_id user_id", content="content vectors", none="seq number")
 _table("vector_store_changes", id="vector_store_id organization_id", none="seq chunk_ids created_at")

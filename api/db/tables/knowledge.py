@@ -2,7 +2,16 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -63,7 +72,10 @@ class VectorStoreFileBatch(Base):
 
 
 class VectorStoreFile(Base):
-    """A file in a store, and the job that indexes it (`epoch`, `attempts`, `leased_until`)."""
+    """A file in a store, and the job that indexes it (`epoch`, `attempts`, `leased_until`).
+
+    While it waits to be cut anew, `sizes_before` tells how the chunks are cut: `max_tokens` and `overlap_tokens`.
+    """
 
     __tablename__ = "vector_store_files"
     __table_args__ = (
@@ -102,6 +114,7 @@ class VectorStoreFile(Base):
     described_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     max_tokens: Mapped[int]
     overlap_tokens: Mapped[int]
+    sizes_before: Mapped[list[int] | None] = mapped_column(ARRAY(Integer))
     usage_bytes: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     chunk_count: Mapped[int] = mapped_column(server_default=text("0"))
     epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))

@@ -1,38 +1,16 @@
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from api.db import ingest
-from api.db.ingest import Claim, Hold, Outcome, Part, Sealed
+from api.db.ingest import Claim, Hold, Outcome, Part
 from api.db.session import Database
 from api.scope import INSTALLATION
 from bench.explain import heard, plans, walked
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.database import ORGANIZATION, query
-from tests.fixtures.knowledge import add_file, add_store, empty, jobs_database, numbers, standing
-
-
-@pytest.fixture
-async def jobs(postgres: EmbeddedPostgres) -> AsyncIterator[Database]:
-    empty(postgres)
-    async with jobs_database(postgres) as database:
-        yield database
-    empty(postgres)
-
-
-async def claimed(jobs: Database, after: str = "", lease_s: float = 60) -> list[Claim]:
-    async with jobs.unit() as unit:
-        return await ingest.claim(unit, after, lease_s)
-
-
-async def write(jobs: Database, *parts: Part) -> set[str]:
-    async with jobs.unit() as unit:
-        return await ingest.write(unit, parts[0].hold.store_id, parts)
-
-
-def chunks(*which: int) -> list[Sealed]:
-    return [(number, b"c%d" % number, b"v") for number in which]
+from tests.fixtures.knowledge import add_file, add_store, numbers, standing
+from tests.fixtures.queued import chunks, claimed, write
 
 
 def ids(claims: list[Claim]) -> list[str]:

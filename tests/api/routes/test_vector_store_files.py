@@ -178,7 +178,7 @@ async def test_cancelling_leaves_what_was_indexed_before(knowing: Application, f
         assert (await batches.cancel(again.id, vector_store_id=store)).status == "cancelled"
         assert state(knowing, store, file)[0] == "completed"
         assert chunk_count(knowing, store) == 1
-        done = await batches.create(store, file_ids=[file], attributes={"a": 1}, chunking_strategy=STATIC)
+        done = await batches.create(store, file_ids=[file], attributes={"a": 1})
         assert (await batches.cancel(done.id, vector_store_id=store)).status == "completed"
 
 

@@ -48,6 +48,7 @@ CREATE TABLE vector_store_files (
     described_seq bigint NOT NULL DEFAULT 0,
     max_tokens integer NOT NULL,
     overlap_tokens integer NOT NULL,
+    sizes_before integer[],
     usage_bytes bigint NOT NULL DEFAULT 0,
     chunk_count integer NOT NULL DEFAULT 0,
     epoch bigint NOT NULL DEFAULT 0,
