@@ -142,7 +142,7 @@ async def left_behind(session: AsyncSession) -> list[str]:
 
 
 def _strays(old_id: str, new_id: str) -> tuple[ColumnElement[bool], ...]:
-    """Files of the new index that the old one does not have as they are there."""
+    """Files of the new index that the old one does not have as they are there, or that were left out."""
     there = aliased(VectorStoreFile)
     same = select(literal(1)).where(
         there.vector_store_id == old_id,
@@ -151,4 +151,4 @@ def _strays(old_id: str, new_id: str) -> tuple[ColumnElement[bool], ...]:
         there.max_tokens == VectorStoreFile.max_tokens,
         there.overlap_tokens == VectorStoreFile.overlap_tokens,
     )
-    return VectorStoreFile.vector_store_id == new_id, ~same.exists()
+    return VectorStoreFile.vector_store_id == new_id, or_(VectorStoreFile.status == "cancelled", ~same.exists())

@@ -11,6 +11,7 @@ from configs.keyring import Keyring
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.database import query
 from tests.fixtures.erasing import somebody
+from tests.fixtures.reembedded import Life
 from tests.fixtures.shelves import Replica, Shelf, jobs_of
 
 
@@ -47,3 +48,8 @@ async def replica(feed: StoreFeed, tmp_path: Path) -> AsyncIterator[Replica]:
     made = Replica(feed, tmp_path / "search")
     yield made
     made.threads.shutdown()
+
+
+@pytest.fixture
+def life(store: Shelf, postgres: EmbeddedPostgres, feed: StoreFeed, tmp_path: Path) -> Life:
+    return Life(store, postgres, Replica(feed, tmp_path / "search"))

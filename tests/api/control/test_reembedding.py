@@ -1,31 +1,23 @@
 """A second index beside the first, and the moment when it takes its place."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from api.control.feed import StoreFeed
 from api.control.reembedding import Reembedding
 from api.db import knowledge, reembedding, vector_stores
 from api.db.tables import VectorStoreFile
 from api.knowledge.store_files import Wanted
 from api.knowledge.stores import Embedding
 from configs.errors import BadRequest, MantaError, NotFound, Unavailable
-from configs.postgres import EmbeddedPostgres
 from models.embedding.probe import kept
 from retrieval.collection import Hit, Query
 from retrieval.filters import parse
 from retrieval.finding import Finder
 from tests.fixtures.database import query
 from tests.fixtures.reembedded import Life, always
-from tests.fixtures.shelves import D, Replica, Shelf, near, vector
-
-
-@pytest.fixture
-def life(store: Shelf, postgres: EmbeddedPostgres, feed: StoreFeed, tmp_path: Path) -> Life:
-    return Life(store, postgres, Replica(feed, tmp_path / "search"))
+from tests.fixtures.shelves import D, Shelf, near, vector
 
 
 async def test_the_new_index_takes_the_place_when_it_has_everything(life: Life) -> None:
@@ -167,32 +159,6 @@ async def test_nothing_is_swapped_that_search_has_not_read(life: Life) -> None:
     assert await away.turn() == 0
     assert (await life.index()).id == life.store.id
     assert await life.job.turn() == 1
-
-
-class Late:
-    """Search, while which somebody takes a file out of the store."""
-
-    def __init__(self, life: Life, file_id: str) -> None:
-        self.life = life
-        self.file_id = file_id
-
-    async def find(self, store_id: str, min_seq: int, queries: Sequence[Query]) -> list[list[Hit]]:
-        async with self.life.store.database.unit(self.life.store.scope) as unit:
-            index = await self.life.stores.index(unit, self.life.store.id)
-            await self.life.files.remove(unit, index, self.file_id)
-        return await self.life.replica.following.find(store_id, min_seq, queries)
-
-
-async def test_a_file_that_is_removed_while_search_reads_does_not_come_back(life: Life) -> None:
-    first, second = await life.filled(1), await life.filled(2)
-    await life.begin()
-    await life.job.turn()
-    for number, file_id in enumerate((first, second)):
-        await life.embed(file_id, number)
-    late = Reembedding(life.store.jobs, life.store.vault, Late(life, first), always)
-    assert await late.turn() == 0
-    assert await life.job.turn() == 1
-    assert life.files_of((await life.index()).id) == {second: "completed"}
 
 
 class Partly:
