@@ -8,7 +8,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from retrieval.documents import Kind, Piece, row
 
 DROPPED = frozenset(
-    ("script", "style", "template", "noscript", "svg", "math", "head", "iframe", "object", "nav", "select", "datalist")
+    ("script", "style", "template", "noscript", "svg", "head", "iframe", "object", "nav", "select", "datalist")
 )
 BLOCKS = frozenset(
     (
@@ -18,7 +18,12 @@ BLOCKS = frozenset(
     )
 )  # fmt: skip
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
-TEXT, BREAK, CELL = "-text", "br", ("td", "th")
+TEXT, BREAK, FORMULA, CELL = "-text", "br", "math", ("td", "th")
+SEPARATE = BLOCKS | {*CELL, *HEADINGS, "pre", "tr"}
+WRITTEN = 'annotation[encoding="application/x-tex"]'
+BETWEEN = {"msup": "^", "msub": "_", "mfrac": "/"}
+ANCHORS = frozenset("¶#§🔗")
+"""What a heading shows to be linked to."""
 
 
 @dataclass
@@ -37,21 +42,25 @@ class _Reader:
                 self.end()
             elif node.tag == TEXT:
                 self.words.append(node.text_content or "")
+            elif node.tag == FORMULA:
+                self.words.append(_formula(node))
             elif not _hidden(node):
                 self.enter(node, waiting)
 
     def enter(self, node: LexborNode, waiting: list[LexborNode | None]) -> None:
         tag = node.tag or ""
         if tag in HEADINGS:
-            self.whole(" ".join(node.text(deep=True).split()), "heading", HEADINGS[tag])
+            self.whole(_line(node), "heading", HEADINGS[tag])
         elif tag == "pre":
-            self.whole(node.text(deep=True), "code")
+            self.whole(_flat(node, "\n"), "code")
         elif tag == "table" and not node.css_matches("table table, :has(table)"):
+            self.end()
+            self.found += [Piece(_line(each), page=self.page) for each in node.css("caption") if not _hidden(each)]
             self.whole("\n".join(_rows(node)), "table")
         elif tag == BREAK:
             self.words.append("\n")
         else:
-            if tag in BLOCKS or tag in CELL or tag == "tr":
+            if tag in SEPARATE:
                 self.end()
                 waiting.append(None)
                 self.words.append("- " if tag == "li" else "")
@@ -101,9 +110,61 @@ def _children(node: LexborNode) -> list[LexborNode]:
 
 
 def _hidden(node: LexborNode) -> bool:
-    return node.tag in DROPPED or (node.tag or "-").startswith("-") or "hidden" in node.attributes
+    tag, attributes = node.tag or "-", node.attributes
+    if tag in DROPPED or tag.startswith("-") or "hidden" in attributes:
+        return True
+    if tag == "span":  # what is drawn again beside its words, as formulas are
+        return attributes.get("aria-hidden") == "true"
+    return tag == "a" and (attributes.get("href") or "").startswith("#") and node.text().strip() in ANCHORS
+
+
+def _flat(root: LexborNode, edge: str) -> str:
+    """All that is seen in an element, with `edge` where a block in it begins or ends."""
+    words: list[str] = []
+    waiting: list[LexborNode | str] = list(reversed(_children(root)))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            words.append("" if node == edge and (not words or words[-1].endswith(edge)) else node)
+        elif node.tag == TEXT:
+            words.append(node.text_content or "")
+        elif node.tag == BREAK:
+            words.append("\n")
+        elif node.tag == FORMULA:
+            words.append(_formula(node))
+        elif not _hidden(node):
+            edges = [edge] if node.tag in SEPARATE else []
+            waiting += [*edges, *reversed(_children(node)), *edges]
+    return "".join(words)
+
+
+def _line(node: LexborNode) -> str:
+    return " ".join(_flat(node, " ").split())
+
+
+def _formula(math: LexborNode) -> str:
+    """As its author wrote it, else its signs."""
+    annotation = math.css_first(WRITTEN)
+    written = math.attributes.get("alttext") or (annotation.text() if annotation is not None else "")
+    return " ".join((written or "".join(_signs(math))).split())
+
+
+def _signs(math: LexborNode) -> Iterator[str]:
+    waiting: list[LexborNode | str] = [math]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            yield node
+        elif node.tag == TEXT:
+            yield (node.text_content or "").strip()
+        elif not (node.tag or "").startswith(("annotation", "-")):
+            inside: list[LexborNode | str] = list(_children(node))
+            if node.tag in BETWEEN and len(parts := [each for each in _children(node) if each.tag != TEXT]) > 1:
+                inside = [parts[0], BETWEEN[node.tag], *parts[1:]]
+            waiting.extend(reversed(inside))
 
 
 def _rows(table: LexborNode) -> Iterator[str]:
     for each in table.css("tr"):
-        yield row(cell.text(deep=True, separator=" ") for cell in each.css("td, th"))
+        if not _hidden(each):
+            yield row(_flat(cell, " ") for cell in each.css("td, th") if not _hidden(cell))
