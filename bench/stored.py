@@ -15,7 +15,7 @@ from sqlalchemy import tuple_, update
 from api.control.feed import StoreFeed
 from api.db import ingest as queue
 from api.db import knowledge
-from api.db.ingest import Hold, Outcome, Part
+from api.db.ingest_parts import Hold, Outcome, Part
 from api.db.session import JOBS_ROLE, Database
 from api.db.tables import File, VectorStoreFile
 from api.files.library import name_place

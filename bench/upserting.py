@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from api.db.ingest import Hold
+from api.db.ingest_parts import Hold
 from bench.stored import Stored
 from bench.vectors import DIMENSIONS, unit_vectors
 from retrieval.evaluation.corpus import sources

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from api.control.ingest_meter import IngestMeter
 from api.db import ingest as queries
 from api.db import models
-from api.db.ingest import Claim, Hold, Outcome, Part
+from api.db.ingest import Claim
+from api.db.ingest_parts import Hold, Outcome, Part
 from api.db.session import Database
 from api.files.contents import Contents, Stored
 from api.files.library import name_place

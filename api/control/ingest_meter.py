@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from api.db.ingest import Part
+from api.db.ingest_parts import Part
 
 
 class IngestMeter:

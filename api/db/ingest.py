@@ -1,18 +1,21 @@
 """The queue of files that vector stores wait for, and how what was made of them is written.
 
-A claim is a lease with a number, the epoch: whoever lost the lease writes nothing any more. Everything that may write
-locks the file's row before the store's.
+A claim is a lease with a number, the epoch: whoever lost the lease writes nothing any more. Its step is random, so a
+database that was set back gives no number out again that somebody still works with. Everything that may write locks the
+file's row before the store's.
 """
 
+import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.db.ingest_parts import Hold, Outcome, Part
 from api.db.knowledge import lock_store, remove_chunks
 from api.db.tables import Chunk, File, VectorStore, VectorStoreFile
 from api.db.vector_stores import end
@@ -22,22 +25,13 @@ LEASE_S = 120.0
 TRIES = 3
 GROUP_FILES = 64
 GROUP_BYTES = 8 * 2**20
+EPOCHS = 2**24
+"""A claim's epoch is up to so much above the last."""
 WAITING = "in_progress"
 GIVEN_UP = (
     "The work on this file broke off three times, which is no fault that a message describes: the log of 'control' "
     "tells more. Add the file again to try once more."
 )
-Sealed = tuple[int, bytes, bytes]
-"""A chunk: its number in the file, content and vectors."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """One try at one file."""
-
-    store_id: str
-    file_id: str
-    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +53,12 @@ class Claim:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a file ended; an `error_code` of OpenAI says that it failed."""
+class _Held(NamedTuple):
+    """Whose a file is that is still wanted, and how many of its chunks are written."""
 
-    chunk_count: int = 0
-    usage_bytes: int = 0
-    error_code: str | None = None
-    error_message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What is ready of a file, in the order of its numbers, and its end where that is reached."""
-
-    hold: Hold
-    chunks: Sequence[Sealed] = ()
-    outcome: Outcome | None = None
+    organization_id: str
+    user_id: str | None
+    there: int
 
 
 async def claim(session: AsyncSession, after: str = "", lease_s: float = LEASE_S) -> list[Claim]:
@@ -100,15 +83,17 @@ async def claim(session: AsyncSession, after: str = "", lease_s: float = LEASE_S
 
 
 async def write(session: AsyncSession, store_id: str, parts: Sequence[Part]) -> set[str]:
-    """Write parts of one store; the files whose work nobody wants any more, of which nothing is written.
+    """Write parts of one store; the files of which nothing is written, as this work on them is not wanted any more.
 
-    The same parts may be written again where it is not known whether the first time was committed.
+    The same parts may be written again where it is not known whether the first time was committed. A file whose parts
+    before these were lost, as the database was set back, is due again.
     """
     held = await _held(session, store_id, parts)
-    wanted = [part for part in parts if part.hold.file_id in held]
+    torn = {part.hold for part in parts if part.hold.file_id in held and part.is_torn(held[part.hold.file_id].there)}
+    await give_back(session, torn, charged=True)
+    wanted = [part for part in parts if part.hold.file_id in held and part.hold not in torn]
     for part in wanted:
-        failed = part.outcome is not None and part.outcome.error_code is not None
-        if failed or (part.hold.epoch > 1 and _begins(part)):
+        if part.fails or (part.begins and held[part.hold.file_id].there):
             await remove_chunks(session, store_id, part.hold.file_id)
     ready = [(part, chunk) for part in wanted for chunk in part.chunks]
     if ready:
@@ -119,20 +104,13 @@ async def write(session: AsyncSession, store_id: str, parts: Sequence[Part]) -> 
             {
                 "vector_store_id": store_id, "id": place.first_chunk + offset, "seq": place.seq,
                 "file_id": part.hold.file_id, "number": number, "content": content, "vectors": vectors,
-                "organization_id": held[part.hold.file_id][0], "user_id": held[part.hold.file_id][1],
+                "organization_id": held[part.hold.file_id].organization_id, "user_id": held[part.hold.file_id].user_id,
             }
             for offset, (part, (number, content, vectors)) in enumerate(ready)
         ]  # fmt: skip
         await session.execute(insert(Chunk).on_conflict_do_nothing(), rows)
     await _end(session, [(part.hold, part.outcome) for part in wanted if part.outcome is not None])
-    return {part.hold.file_id for part in parts} - held.keys()
-
-
-def _begins(part: Part) -> bool:
-    """Whether this is the first that is written of a try: its chunk number 0, or the end of a file without chunks."""
-    if part.chunks:
-        return part.chunks[0][0] == 0
-    return part.outcome is not None and part.outcome.chunk_count == 0
+    return {part.hold.file_id for part in parts} - {part.hold.file_id for part in wanted}
 
 
 async def renew(session: AsyncSession, holds: Iterable[Hold], lease_s: float = LEASE_S) -> set[Hold]:
@@ -200,7 +178,7 @@ async def _due(session: AsyncSession, limit: int, *conditions: ColumnElement[boo
         file: VectorStoreFile = row.VectorStoreFile
         found.append(
             Claim(
-                Hold(file.vector_store_id, file.file_id, file.epoch + 1), file.organization_id, file.attempts,
+                Hold(file.vector_store_id, file.file_id, file.epoch), file.organization_id, file.attempts,
                 file.max_tokens, file.overlap_tokens, row.embedding_model, row.dimensions, row.probe,
                 row.store_key_id, row.file_key_id, row.name, row.blob, row.size,
             )
@@ -209,8 +187,9 @@ async def _due(session: AsyncSession, limit: int, *conditions: ColumnElement[boo
 
 
 async def _leased(session: AsyncSession, claims: list[Claim], lease_s: float) -> list[Claim]:
+    step = 1 + secrets.randbelow(EPOCHS)
     values = {
-        "epoch": VectorStoreFile.epoch + 1,
+        "epoch": VectorStoreFile.epoch + step,
         "attempts": VectorStoreFile.attempts + 1,
         "leased_until": func.now() + timedelta(seconds=lease_s),
     }
@@ -219,14 +198,17 @@ async def _leased(session: AsyncSession, claims: list[Claim], lease_s: float) ->
         key = tuple_(VectorStoreFile.vector_store_id, VectorStoreFile.file_id)
         query = update(VectorStoreFile).where(key.in_(keys)).values(values)
         await session.execute(query, execution_options={"synchronize_session": False})
-    return claims
+    return [replace(each, hold=replace(each.hold, epoch=each.hold.epoch + step)) for each in claims]
 
 
-async def _held(session: AsyncSession, store_id: str, parts: Sequence[Part]) -> dict[str, tuple[str, str | None]]:
-    """Organization and person of the files that are still wanted, their rows locked; the others are cleared away."""
+async def _held(session: AsyncSession, store_id: str, parts: Sequence[Part]) -> dict[str, _Held]:
+    """The files that are still wanted, their rows locked; the others are cleared away."""
     epochs = {part.hold.file_id: part.hold.epoch for part in parts}
-    columns = (VectorStoreFile.file_id, VectorStoreFile.status, VectorStoreFile.epoch,
-               VectorStoreFile.organization_id, VectorStoreFile.user_id)  # fmt: skip
+    written = select(func.max(Chunk.number) + 1).where(
+        Chunk.vector_store_id == VectorStoreFile.vector_store_id, Chunk.file_id == VectorStoreFile.file_id
+    )
+    columns = (VectorStoreFile.file_id, VectorStoreFile.status, VectorStoreFile.epoch, VectorStoreFile.organization_id,
+               VectorStoreFile.user_id, func.coalesce(written.scalar_subquery(), 0).label("there"))  # fmt: skip
     query = (
         select(*columns)
         .where(VectorStoreFile.vector_store_id == store_id, VectorStoreFile.file_id.in_(sorted(epochs)))
@@ -238,7 +220,7 @@ async def _held(session: AsyncSession, store_id: str, parts: Sequence[Part]) -> 
         if row.epoch != epochs[row.file_id]:
             continue
         if row.status == WAITING:
-            held[row.file_id] = (row.organization_id, row.user_id)
+            held[row.file_id] = _Held(row.organization_id, row.user_id, row.there)
         elif row.status == "cancelled":
             await remove_chunks(session, store_id, row.file_id)
     return held

@@ -3,7 +3,7 @@
 import pytest
 
 from api.db import ingest, store_files
-from api.db.ingest import Outcome, Part
+from api.db.ingest_parts import Outcome, Part
 from api.db.session import Database
 from api.db.store_files import Given
 from api.db.tables import VectorStoreFileBatch

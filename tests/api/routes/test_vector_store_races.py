@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from openai import AsyncOpenAI, NotFoundError
 
 from api.db import ingest
+from api.db.ingest_parts import Outcome, Part
 from api.db.session import Database
 from tests.fixtures.application import Application
 from tests.fixtures.database import query
@@ -28,8 +29,8 @@ async def work(jobs: Database, over: asyncio.Event) -> int:
         for store_id, some in itertools.groupby(claims, key=lambda each: each.hold.store_id):
             held = list(some)
             for number in range(2):
-                outcome = ingest.Outcome(2, 2) if number else None
-                parts = [ingest.Part(each.hold, [(number, b"x", b"x")], outcome) for each in held]
+                outcome = Outcome(2, 2) if number else None
+                parts = [Part(each.hold, [(number, b"x", b"x")], outcome) for each in held]
                 async with jobs.unit() as unit:
                     gone = await ingest.write(unit, store_id, parts)
                 await asyncio.sleep(0)
