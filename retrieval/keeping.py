@@ -58,7 +58,7 @@ class Keeping:
         Raises:
             Unavailable: the feed is away.
         """
-        await in_pool(self._quick, self._shelf.clear_drafts)
+        await in_pool(self._quick, self._shelf.clear)
         places = await in_pool(self._quick, self._shelf.places)
         gone = await self._feed.outdated(places) if places else []
         for store_id, seq in gone:

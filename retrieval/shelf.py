@@ -44,12 +44,12 @@ class Shelf:
         self, folder: Path, place: Place = "cpu", budget_bytes: int | None = None, shard: Shard = WHOLE
     ) -> None:
         self.shard = shard
+        self._root = folder
         self._folder = folder / shard.name
         self._place = place
         self._budget_bytes = budget_bytes
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _remove_others(folder, shard)
-        self.clear_drafts()
+        self.clear()
 
     def save(self, store: StoreKey, collection: Collection) -> bool:
         """Write a snapshot, whole or not at all; False, and there is none, of what holds chunks that were removed.
@@ -87,12 +87,14 @@ class Shelf:
                 sizes.append(self._path(store_id, seq).stat().st_size)
         return max(sizes)
 
-    def clear_drafts(self) -> None:
-        """Remove what processes that were killed left half written; another replica may be writing a young one."""
-        for draft in self._folder.glob(f".*{SUFFIX}.*"):
-            with contextlib.suppress(FileNotFoundError):
-                if draft.stat().st_mtime < time.time() - OLD_S:
-                    draft.unlink()
+    def clear(self) -> None:
+        """Remove what killed processes left half written, and what was left by another number of shards.
+
+        Replicas that are ending may write there still, so once is not enough.
+        """
+        for folder in {self._root, self._folder}:
+            _remove_drafts(folder, time.time() - OLD_S)
+        _remove_others(self._root, self.shard)
 
     def places(self) -> list[tuple[str, int]]:
         """The store of each snapshot here, and the change at which it stands."""
@@ -148,16 +150,39 @@ def _places(folder: Path, store_id: str = "*") -> list[tuple[str, int]]:
     return [(match[1], int(match[2])) for match in found if match]
 
 
+def empty(folder: Path) -> None:
+    """Remove all that shelves of whatever shards left: where nobody searches, nobody removes what is deleted later."""
+    _remove_snapshots(folder)
+    _remove_drafts(folder, time.time())
+    _remove_shards(folder)
+
+
 def _remove_others(folder: Path, shard: Shard) -> None:
     """Snapshots that hold chunks of a shard that there is no more; another replica may be removing them too."""
     if shard.count > 1:
-        for store_id, seq in _places(folder):
-            (folder / f"{store_id}.{seq}{SUFFIX}").unlink(missing_ok=True)
-    for other in list(folder.iterdir()):
-        match = FOLDER.match(other.name)
-        if match is not None and int(match[1]) != shard.count:
+        _remove_snapshots(folder)
+    _remove_shards(folder, kept=shard.count)
+
+
+def _remove_snapshots(folder: Path) -> None:
+    for store_id, seq in _places(folder):
+        (folder / f"{store_id}.{seq}{SUFFIX}").unlink(missing_ok=True)
+
+
+def _remove_drafts(folder: Path, before: float) -> None:
+    """Those of before that time, in Unix seconds; another replica may be writing a young one."""
+    for draft in folder.glob(f".*{SUFFIX}.*"):
+        with contextlib.suppress(FileNotFoundError):
+            if draft.stat().st_mtime < before:
+                draft.unlink()
+
+
+def _remove_shards(folder: Path, kept: int | None = None) -> None:
+    for path in folder.glob("*-of-*"):
+        match = FOLDER.match(path.name)
+        if match is not None and int(match[1]) != kept:
             with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(other)
+                shutil.rmtree(path)
 
 
 def _framed(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -20,6 +20,8 @@ from api.control.control import control_app
 from api.ingress import APP as INGRESS_APP
 from api.ingress import ingress_app
 from configs.cluster import Cluster
+from configs.datadir import Layout
+from retrieval import shelf
 from serving.names import CONTROL_APP
 from serving.reconciler import Reconciler
 from serving.search import search_targets
@@ -79,10 +81,17 @@ def deploy(cluster: Cluster) -> None:
     targets = [
         serve.RunTarget(ingress_app(cluster), name=INGRESS_APP, route_prefix=None),
         serve.RunTarget(control_app(), name=CONTROL_APP, route_prefix=None),
+        *search(cluster),
     ]
-    if cluster.configuration.search.enabled:
-        targets += search_targets(cluster)
     serve.run_many(targets, wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
+
+
+def search(cluster: Cluster) -> list[serve.RunTarget]:
+    """What searches; where nothing does, snapshots of before go, as nobody would look at them any more."""
+    if cluster.configuration.search.enabled:
+        return search_targets(cluster)
+    shelf.empty(Layout(cluster.data_dir).search)
+    return []
 
 
 def tell(phase: str, **details: Any) -> None:  # noqa: ANN401  any JSON

@@ -12,7 +12,7 @@ from retrieval.collection import Collection, Entry, Query
 from retrieval.feed import StoreKey
 from retrieval.index.protocol import Shape
 from retrieval.shards import WHOLE, Shard
-from retrieval.shelf import Shelf
+from retrieval.shelf import Shelf, empty
 
 D = 12
 STORE = StoreKey("vs_a", "org", D, bytes(32))
@@ -155,3 +155,31 @@ def test_snapshots_of_another_number_of_shards_are_removed(tmp_path: Path, befor
     assert bool(left) == (before.count == after.count)
     assert (kept.load(STORE) is not None) == (before == after)
     assert (tmp_path / "a copy.old.snapshot").exists()
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """Snapshots of other shards, whole and half written, and something of somebody else."""
+    (folder / "3-of-4").mkdir()
+    paths = [folder / "3-of-4" / "vs_a.7.snapshot", folder / "vs_a.7.snapshot", folder / ".vs_a.7.snapshot.0011"]
+    for path in (*paths, folder / "a copy.old.snapshot"):
+        path.write_bytes(b"any")
+        os.utime(path, (0, 0))
+    return paths
+
+
+def test_what_ending_replicas_of_other_shards_left_is_removed_at_each_look(tmp_path: Path) -> None:
+    kept = Shelf(tmp_path, shard=Shard(0, 2))
+    kept.save(STORE, filled(20))
+    paths = left_behind(tmp_path)
+    kept.clear()
+    assert not [path for path in paths if path.exists()]
+    assert kept.places() == [("vs_a", 7)]
+    assert (tmp_path / "a copy.old.snapshot").exists()
+
+
+def test_an_emptied_folder_holds_no_snapshot(tmp_path: Path) -> None:
+    left_behind(tmp_path)
+    (tmp_path / ".vs_b.7.snapshot.0022").write_bytes(b"half")
+    empty(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a copy.old.snapshot"]
+    empty(tmp_path / "none")
