@@ -14,8 +14,9 @@ import os
 import select
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 from psycopg import AsyncConnection, Error
@@ -51,6 +52,7 @@ PING_S = 1.0
 APP_ROLE = "manta_app"
 JOBS_ROLE = "manta_jobs"
 AUDIT_ROLE = "manta_audit"
+BY_KEY = {"enable_bitmapscan": "off"}
 Unit = AsyncSession
 """What a unit of work is handed; `api.db` knows what to do with it."""
 
@@ -91,14 +93,17 @@ class Database:
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 
     @asynccontextmanager
-    async def unit(self, scope: Scope | None = None) -> AsyncIterator[AsyncSession]:
+    async def unit(self, scope: Scope | None = None, *, by_key: bool = False) -> AsyncIterator[AsyncSession]:
         """One transaction, on behalf of `scope`.
+
+        `by_key`: all that it reads has a key. In tables that nobody has analyzed yet PostgreSQL would rather combine
+        that key's index with the one of everything that an organization has.
 
         Raises:
             Unavailable: the database cannot be reached, or its pool stays empty.
         """
         async with self._translated(), self._sessions.begin() as session:
-            await self._enter(session, scope)
+            await self._enter(session, scope, BY_KEY if by_key else {})
             yield session
 
     @asynccontextmanager
@@ -149,9 +154,11 @@ class Database:
         except TimeoutError:
             raise Unavailable("All connections to the database are busy.", retry_after_s=2.0) from None
 
-    async def _enter(self, session: AsyncSession, scope: Scope | None) -> None:
+    async def _enter(
+        self, session: AsyncSession, scope: Scope | None, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         wanted = {"role": self._role} if self._role else {}
-        await _configure(session, wanted | (_of(scope) if scope is not None else {}))
+        await _configure(session, wanted | (_of(scope) if scope is not None else {}) | dict(settings))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -113,7 +113,7 @@ async def search(
 
 
 async def _stores(services: Services, scope: Scope, store_ids: Sequence[str]) -> list[Searched]:
-    async with services.database.unit(scope) as unit:
+    async with services.database.unit(scope, by_key=True) as unit:
         return await services.stores.used(unit, store_ids)
 
 
@@ -177,7 +177,7 @@ async def _read(
 ) -> list[Passage]:
     """The chunks of hits that are there for the caller, in their order."""
     found: dict[tuple[str, int], Passage] = {}
-    async with services.database.unit(scope) as unit:
+    async with services.database.unit(scope, by_key=True) as unit:
         for store in stores:
             scores = {hit.chunk_id: hit.score for store_id, hit in hits if store_id == store.id}
             if not scores:

@@ -49,13 +49,14 @@ async def reader(grown: EmbeddedPostgres) -> AsyncIterator[Database]:
 
 
 def rows(plan: dict[str, Any]) -> float:
-    """What all steps of a plan looked at."""
+    """What all steps of a plan looked at. A bitmap takes a key's index together with that of an organization, say."""
+    assert "Bitmap" not in plan["Node Type"]
     own = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
     return float(own + sum(rows(below) for below in plan.get("Plans", ())))
 
 
 async def looked_at(database: Database, statement: TextClause, chunk_ids: Sequence[int]) -> float:
-    async with database.unit(OWNER) as unit:
+    async with database.unit(OWNER, by_key=True) as unit:
         asked = text("EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text)
         told = (await unit.execute(asked, {"store_id": "vs", "chunk_ids": list(chunk_ids)})).scalar_one()
     return rows((told if isinstance(told, list) else json.loads(told))[0]["Plan"])
