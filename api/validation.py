@@ -37,6 +37,15 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
 
 
+class Wrong(ValueError):
+    """What a shape finds wrong itself, as a sentence; `field` is where in the shape, none where it is all of it."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message, field)
+        self.message = message
+        self.field = field
+
+
 def read(shape: type[Shape], context: Context) -> Shape:
     """The request's JSON body as `shape`.
 
@@ -63,13 +72,17 @@ def explain(error: ValidationError) -> BadRequest:
     param = param_of(problem["loc"])
     kind, context = problem["type"], problem.get("ctx", {})
     own = context.get("error")
-    if isinstance(own, BadRequest):
-        return own
+    if isinstance(own, Wrong):
+        return BadRequest(own.message, param=_joined(param, own.field))
     if kind == "extra_forbidden":
         return UnsupportedParameter(f"Unknown parameter: {param!r}.", param=param)
     if kind == "missing":
         return BadRequest(f"Missing required parameter: {param!r}.", param=param)
     return BadRequest(f"Invalid value for {param!r}: expected {_expected(kind, context, own)}.", param=param)
+
+
+def _joined(place: str, field: str) -> str:
+    return f"{place}.{field}"[:MAX_PARAM] if place and field else place or field
 
 
 BRANCHES_OF = {"content", "tool_choice"}

@@ -81,12 +81,12 @@ def check_sizes(max_tokens: int, overlap_tokens: int) -> None:
     if not MIN_TOKENS <= max_tokens <= MAX_TOKENS:
         raise BadRequest(
             f"'max_chunk_size_tokens' is a whole number from {MIN_TOKENS} to {MAX_TOKENS}.",
-            param="chunking_strategy.static.max_chunk_size_tokens",
+            param="max_chunk_size_tokens",
         )
     if not 0 <= overlap_tokens <= max_tokens // 2:
         raise BadRequest(
             "'chunk_overlap_tokens' is from 0 to half of 'max_chunk_size_tokens'.",
-            param="chunking_strategy.static.chunk_overlap_tokens",
+            param="chunk_overlap_tokens",
         )
 
 

@@ -15,7 +15,8 @@ from api.directory import Entry
 from api.inference import answered, begun
 from api.knowledge import model_calls, unanswered
 from api.knowledge.citing import CitedStream, CitedWhole, Findings
-from api.knowledge.searching import SearchOptions, search
+from api.knowledge.searching import RANKER, SearchOptions, search
+from api.knowledge.stores import PARAM as STORE_PARAM
 from api.openai.chat import ChatRequest
 from api.openai.file_search import FileSearchTool
 from api.openai.messages import known_message
@@ -24,10 +25,12 @@ from api.policy import caller
 from api.principal import Permission
 from api.services import services_of
 from api.spending import freed
-from configs.errors import BadRequest, Forbidden
+from configs.errors import BadRequest, Forbidden, MantaError
 
 LONGEST_QUERY = 4000
 """Characters; of a longer text its end, where a question mostly stands."""
+PLACES = {RANKER: f"tools[0].{RANKER}", STORE_PARAM: "tools[0].vector_store_ids"}
+"""Where the fields of a search stand in a chat."""
 OF_TOOLS = {"tools", "tool_choice", "parallel_tool_calls"}
 
 
@@ -69,7 +72,11 @@ async def _turn(request: Request, entry: Entry, asked: ChatRequest, tool: FileSe
     messages = [known_message(message) for message in given["messages"]]
     queries = queries_of(messages)
     least = services_of(request).cluster.configuration.knowledge.min_score
-    passages = await search(request, tool.vector_store_ids, queries, options_of(tool, least))
+    try:
+        passages = await search(request, tool.vector_store_ids, queries, options_of(tool, least))
+    except MantaError as error:
+        error.param = PLACES.get(error.param or "", error.param)
+        raise
     if not passages:
         return Turn(b"", Findings(queries, passages))
 

@@ -147,6 +147,12 @@ class NamedTool(Wire):
     function: NamedFunction
 
 
+class HostedTool(Wire):
+    """`tool_choice` naming the search in documents, as OpenAI's Responses API has it."""
+
+    type: Literal["file_search"]
+
+
 class JsonSchema(Wire):
     """The schema an answer must follow."""
 
@@ -171,11 +177,15 @@ class ResponseFormat(Wire):
 
 
 def _choice_form(value: Any) -> str:  # noqa: ANN401  any JSON
-    return "named" if isinstance(value, dict) else "word"
+    if not isinstance(value, dict):
+        return "word"
+    return "hosted" if value.get("type") == "file_search" else "named"
 
 
 ToolChoice = Annotated[
-    Annotated[Literal["none", "auto", "required"], Tag("word")] | Annotated[NamedTool, Tag("named")],
+    Annotated[Literal["none", "auto", "required"], Tag("word")]
+    | Annotated[NamedTool, Tag("named")]
+    | Annotated[HostedTool, Tag("hosted")],
     Discriminator(_choice_form),
 ]
 
@@ -231,6 +241,8 @@ class ChatRequest(Sampling):
             raise ValueError(msg)
         if self.tools and self.file_search is not None:
             self._check_search()
+        elif isinstance(self.tool_choice, HostedTool):
+            raise BadRequest("'tool_choice' names 'file_search', which is not among 'tools'.", param="tool_choice")
         return self
 
     @property
@@ -241,7 +253,7 @@ class ChatRequest(Sampling):
     def _check_search(self) -> None:
         if len(self.tools or ()) > 1:
             raise BadRequest("A 'file_search' tool stands alone: send no other tool beside it.", param="tools")
-        if self.tool_choice not in (None, "auto", "required"):
+        if self.tool_choice not in (None, "auto", "required") and not isinstance(self.tool_choice, HostedTool):
             text = "With a 'file_search' tool documents are always searched: leave 'tool_choice' out."
             raise BadRequest(text, param="tool_choice")
         if (self.n or 1) > 1:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from api.validation import Wire
+from api.validation import Wire, Wrong
 from configs.errors import BadRequest
 from retrieval.chunking import DEFAULT_OVERLAP, DEFAULT_TOKENS, MAX_TOKENS, MIN_TOKENS, check_sizes
 
@@ -21,13 +21,13 @@ MAX_RESULTS = 50
 
 def _attributes(given: dict[str, Any]) -> dict[str, str | float | bool]:
     if len(given) > MAX_PAIRS:
-        raise BadRequest(f"There are at most {MAX_PAIRS} attributes.", param="attributes")
+        raise Wrong(f"There are at most {MAX_PAIRS} attributes.")
     for key, value in given.items():
         if not 1 <= len(key) <= MAX_KEY:
-            raise BadRequest(f"An attribute's name has 1 to {MAX_KEY} characters.", param="attributes")
+            raise Wrong(f"An attribute's name has 1 to {MAX_KEY} characters.")
         if not _good(value):
             text = f"An attribute is a text of at most {MAX_TEXT} characters, a finite number, true or false."
-            raise BadRequest(text, param="attributes")
+            raise Wrong(text)
     return given
 
 
@@ -38,7 +38,11 @@ def _good(value: object) -> bool:
 
 
 def _as_list(given: object) -> object:
-    return [given] if isinstance(given, str) else given
+    if isinstance(given, list):
+        return given
+    if isinstance(given, str) and 1 <= len(given) <= MAX_QUERY:
+        return [given]
+    raise Wrong(f"A query is a text of 1 to {MAX_QUERY} characters, or a list of such.")
 
 
 ATTRIBUTE_SCHEMA = {"anyOf": [{"type": "string", "maxLength": MAX_TEXT}, {"type": "number"}, {"type": "boolean"}]}
@@ -95,9 +99,11 @@ class ChunkingStrategy(Wire):
     def _both(self) -> Self:
         if (self.static is None) == (self.type == "static"):
             text = '\'static\' comes with `"type": "static"`, and only with it.'
-            raise BadRequest(text, param="chunking_strategy.static")
-        if self.static is not None:
+            raise Wrong(text, "static")
+        try:
             check_sizes(*self.sizes)
+        except BadRequest as error:
+            raise Wrong(error.message, f"static.{error.param}") from error
         return self
 
     @property
@@ -158,7 +164,7 @@ class NewBatch(Wire):
     @model_validator(mode="after")
     def _one_list(self) -> Self:
         if (self.file_ids is None) == (self.files is None):
-            raise BadRequest("Give either 'file_ids' or 'files'.", param="file_ids")
+            raise Wrong("Give either 'file_ids' or 'files'.", "file_ids")
         return self
 
     @property
@@ -182,7 +188,7 @@ class HybridSearch(Wire):
     @model_validator(mode="after")
     def _weighs(self) -> Self:
         if not self.embedding_weight and not self.text_weight:
-            raise BadRequest("One of the weights is above 0.", param="ranking_options.hybrid_search")
+            raise Wrong("One of the weights is above 0.")
         return self
 
 

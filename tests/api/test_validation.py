@@ -1,16 +1,34 @@
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pytest
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from api.context import Context
-from api.validation import MAX_PARAM, Wire, param_of, read
+from api.validation import MAX_PARAM, Wire, Wrong, param_of, read
 from configs.errors import BadRequest, UnsupportedParameter
+
+
+def _small(given: int) -> int:
+    if given > 9:
+        raise Wrong("Small numbers only.")
+    return given
+
+
+class Pair(Wire):
+    least: int = 0
+    most: Annotated[int, AfterValidator(_small)] = 9
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.least > self.most:
+            raise Wrong("The least comes first.", "least")
+        return self
 
 
 class Part(Wire):
     kind: Literal["a", "b"]
     items: Annotated[list[int], Field(min_length=1, max_length=2)] | None = None
+    pair: Pair | None = None
 
 
 class Shape(Wire):
@@ -76,6 +94,16 @@ def test_an_unknown_field_is_named() -> None:
         error = refused(json)
         assert isinstance(error, UnsupportedParameter)
         assert (error.param, error.message) == (param, f"Unknown parameter: {param!r}.")
+
+
+def test_a_shapes_own_error_is_named_by_its_place() -> None:
+    for pair, field, words in (({"least": 10}, ".least", "The least"), ({"most": 10}, ".most", "Small")):
+        error = refused({"name": "a", "parts": [{"kind": "a", "pair": pair}]})
+        assert error.param == f"parts[0].pair{field}"
+        assert error.message.startswith(words)
+    with pytest.raises(BadRequest) as raised:
+        read(Pair, Context("given", "own", json={"least": 10}))
+    assert raised.value.param == "least"
 
 
 def test_an_unknown_name_without_end_is_cut() -> None:

@@ -211,7 +211,8 @@ async def test_a_failure_frees_the_key(office: Office) -> None:
     assert (await office.post(body, **key)).status_code == 429
     office.script.fails = None
     wrong = office.body(tool={"vector_store_ids": ["vs_nobody"]})
-    assert (await office.post(wrong, **{"idempotency-key": "answer-wrong"})).status_code == 404
+    refused = await office.post(wrong, **{"idempotency-key": "answer-wrong"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (404, "tools[0].vector_store_ids")
     assert (await office.post(body, **{"idempotency-key": "answer-wrong"})).status_code == 200
     assert (await office.post(body, **key)).status_code == 200
 
@@ -221,6 +222,11 @@ async def test_a_store_of_somebody_else_is_not_there(office: Office) -> None:
     answer = await other.http.post("/v1/chat/completions", json=office.body(), headers=other.headers)
     assert answer.status_code == 404
     assert office.script.chats == []
+
+
+async def test_a_ranker_that_is_none_is_told_by_its_place(office: Office) -> None:
+    answer = await office.post(office.body(tool={"ranking_options": {"ranker": "talker"}}))
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "tools[0].ranking_options.ranker")
 
 
 async def test_a_key_needs_both_permissions(office: Office) -> None:

@@ -218,11 +218,15 @@ def test_only_images_inside_the_request_are_taken(url: str) -> None:
 
 
 def test_a_param_has_no_names_of_branches() -> None:
+    weights = {"embedding_weight": 0, "text_weight": 0}
     places = {
         "messages[0].content[0].text": body(messages=[{"role": "user", "content": [{"type": "text", "text": 1}]}]),
         "messages[0].content": body(messages=[{"role": "user", "content": 1}]),
         "messages[0].tool_call_id": body(messages=[{"role": "tool", "content": "x"}]),
         "tools[0].vector_store_ids[0]": body(tools=[SEARCH | {"vector_store_ids": [1]}]),
+        "tools[0].ranking_options.hybrid_search": body(
+            tools=[SEARCH | {"ranking_options": {"hybrid_search": weights}}]
+        ),
         "tool_choice.function.name": body(tool_choice={"type": "function", "function": {"name": 1}}),
         "tools[0].function.name": body(tools=[{"type": "function", "function": {"name": 1}}]),
     }
@@ -250,6 +254,14 @@ def test_a_filter_that_is_none_is_refused_by_its_place() -> None:
     with pytest.raises(BadRequest) as raised:
         FileSearchTool.model_validate(SEARCH | {"filters": {"type": "like"}}).filter  # noqa: B018  it is parsed there
     assert raised.value.param == "tools[0].filters"
+
+
+def test_the_search_may_be_chosen_as_openai_spells_it() -> None:
+    chosen = {"type": "file_search"}
+    accepts(ChatRequest, body(tools=[SEARCH], tool_choice=chosen))
+    for wrong in (body(tools=[tool()], tool_choice=chosen), body(tools=[SEARCH], tool_choice="none")):
+        assert refuses(ChatRequest, wrong).param == "tool_choice"
+    assert refuses(ChatRequest, body(tools=[SEARCH], tool_choice=chosen | {"x": 1})).param == "tool_choice.x"
 
 
 def test_efforts_are_openais() -> None:

@@ -9,6 +9,7 @@ from api.openai.embeddings import MAX_CHARACTERS, MAX_INPUTS, EmbeddingsRequest
 from api.openai.rerank import RerankRequest
 from api.openai.tokenize import TokenizeRequest
 from api.validation import Wire
+from configs.errors import BadRequest
 from tests.fixtures.shapes import SAMPLING, accepts, refuses, refuses_unknown
 
 USER = {"role": "user", "content": "hello"}
@@ -108,3 +109,10 @@ def test_tokenize_takes_a_prompt_or_messages() -> None:
     for both in ({}, {"prompt": "p", "messages": [USER]}):
         assert "either 'prompt' or 'messages'" in refuses(TokenizeRequest, {"model": "m", **both}).message
     assert refuses(TokenizeRequest, {"model": "m", "messages": []}).param == "messages"
+
+
+def test_a_document_that_is_no_text_is_named_by_its_field() -> None:
+    for document, param in (({"txt": "d"}, "documents[0].text"), (1, "documents[0]")):
+        error = refuses(RerankRequest, BASE[RerankRequest] | {"documents": [document]})
+        assert (type(error), error.param) == (BadRequest, param)
+    refuses_unknown(RerankRequest, BASE[RerankRequest] | {"documents": [{"text": "d", "a": 1}]}, "documents[0].a")

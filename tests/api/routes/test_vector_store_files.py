@@ -242,6 +242,22 @@ async def test_attributes_that_are_none(knowing: Application, fresh: str, attrib
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "attributes")
 
 
+async def test_what_is_wrong_with_one_of_several_files_is_told_by_its_place(knowing: Application, fresh: str) -> None:
+    person = await knowing.register(fresh)
+    sizes = {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 51}
+    wrong: dict[str, dict[str, Any]] = {
+        "files[1].attributes": {"attributes": {"a": None}},
+        "files[1].chunking_strategy.static": {"chunking_strategy": {"type": "static"}},
+        "files[1].chunking_strategy.static.chunk_overlap_tokens": {
+            "chunking_strategy": {"type": "static", "static": sizes}
+        },
+    }
+    for param, field in wrong.items():
+        body = {"files": [{"file_id": "x"}, {"file_id": "y", **field}]}
+        answer = await call(person, "POST", "/v1/vector_stores/vs_none/file_batches", body)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
 async def test_whatever_path_removes_chunks_is_told_to_who_follows(
     knowing: Application, jobs: Jobs, fresh: str
 ) -> None:

@@ -138,7 +138,9 @@ async def test_a_search_is_activity_and_is_accounted(finding: Application, fresh
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no query": ({}, "query"),
-    "an empty query": ({"query": ""}, "query[0]"),
+    "an empty query": ({"query": ""}, "query"),
+    "a query that is a number": ({"query": 5}, "query"),
+    "an empty query in a list": ({"query": ["x", ""]}, "query[1]"),
     "17 queries": ({"query": ["x"] * 17}, "query"),
     "51 results": ({"query": "x", "max_num_results": 51}, "max_num_results"),
     "a filter that is none": ({"query": "x", "filters": {"type": "like"}}, "filters"),
