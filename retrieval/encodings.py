@@ -6,11 +6,13 @@ declares, then the likeliest encoding by the letters. What is no text at all is 
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from charset_normalizer import from_bytes
 
 from retrieval.documents import clean, unsupported
+from retrieval.letters import likeliest
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -32,7 +34,16 @@ COMMON = [
     "cp1252", "cp1250", "iso8859_2", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp932", "euc_jp",
     "gb18030", "big5", "cp949", "utf_16_le", "utf_16_be",
 ]  # fmt: skip
+EASTERN = frozenset(("cp932", "euc_jp", "gb18030", "big5", "cp949", "utf_16_le", "utf_16_be"))
+HALF_WIDTH, BEYOND_ASCII = re.compile("[\uff61-\uff9f]"), re.compile("[^\\0-\x7f]")
+PAIR = re.compile(rb"[\x80-\xff]{2}")
+SPACES = re.compile(rb"[ \r\n]")
+WIDE_BYTES, SPACE_SHARE, LIKELY = 16, 0.03, 0.5
+UNWRITTEN, UNWRITTEN_SHARE = frozenset(("Cc", "Cn", "Co", "Cs")), 0.01
+XML = re.compile(rb"\A\s{0,16}<\?xml\b[^>]{0,200}?\bencoding\s{0,8}=\s{0,8}[\"']([\w.:-]{1,40})")
+EDITOR = re.compile(rb"\A(?:[^\n]{0,400}\n)?[ \t]*(?:#|//|/\*|--|;|%|\")[^\n]{0,200}?coding[:=][ \t]*([\w.-]{1,40})")
 SAMPLE_BYTES = 256 * 1024
+HEAD_BYTES = 1024
 CONTROLS = re.compile("[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 BINARY_SHARE = 0.02
 NO_TEXT = "The file is not text and has no known format. Convert it to PDF, DOCX, HTML or plain text."
@@ -56,6 +67,12 @@ def decode(data: bytes, declared: str | None = None) -> str:
     return text
 
 
+def declared(data: bytes) -> str | None:
+    """What an XML declaration, or the line that editors and Python know, says about a file's encoding."""
+    said = XML.match(data[:HEAD_BYTES]) or EDITOR.match(data[:HEAD_BYTES])
+    return said.group(1).decode("ascii") if said is not None else None
+
+
 def _decoded(data: bytes, declared: str | None) -> str:
     for mark, codec in MARKS:
         if data.startswith(mark):
@@ -71,7 +88,7 @@ def _decoded(data: bytes, declared: str | None) -> str:
 def _candidates(data: bytes, declared: str | None) -> Iterator[str]:
     if ESCAPES.search(data[:SAMPLE_BYTES]):
         yield "iso2022_jp_2"
-    if (wide := _wide(data)) is not None:
+    if (wide := _wide(data)) is not None and _written(data[:SAMPLE_BYTES].decode(wide, "ignore")):
         yield wide
     yield "utf-8"
     if declared is not None and _is_text_codec(declared):
@@ -113,11 +130,31 @@ def _likeliest(data: bytes) -> str | None:
     if len(data) > len(sample):
         sample = sample[: sample.rfind(b"\n") + 1] or sample
     sample = b"\n".join(dict.fromkeys(sample.split(b"\n")))  # a line that comes again says nothing new
-    found = from_bytes(sample, cp_isolation=COMMON)
-    western = next((each for each in found if each.encoding == "cp1252"), None)
-    best = found.best()
-    if best is None or (
-        best.encoding in ("cp1250", "cp1254", "iso8859_2") and western is not None and western.chaos <= best.chaos
+    best = from_bytes(sample, cp_isolation=COMMON).best()
+    letters = likeliest(sample)
+    if (
+        best is not None
+        and best.encoding in EASTERN
+        and _eastern(sample, best.encoding, letters[1] if letters else -1.0)
     ):
-        return "cp1252"
-    return best.encoding
+        return best.encoding
+    return letters[0] if letters is not None and letters[1] > 0 else None
+
+
+def _eastern(sample: bytes, encoding: str, other: float) -> bool:
+    """Whether it is. `other` is how likely letters of one byte are.
+
+    Of those, signs of the West look like kana of half a width, single ones like Chinese, short lines like UTF-16.
+    """
+    if encoding.startswith("utf_16"):
+        return len(sample) >= WIDE_BYTES and len(SPACES.findall(sample)) <= SPACE_SHARE * len(sample)
+    if other < LIKELY:
+        return True
+    text = sample.decode(encoding, "ignore")
+    return PAIR.search(sample) is not None and len(HALF_WIDTH.findall(text)) * 2 <= len(BEYOND_ASCII.findall(text))
+
+
+def _written(sample: str) -> bool:
+    """Whether these are characters that people write: numbers of two bytes look like UTF-16 too."""
+    unwritten = sum(each not in "\t\n\r\f\x1b" and unicodedata.category(each) in UNWRITTEN for each in sample)
+    return unwritten <= UNWRITTEN_SHARE * len(sample)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from retrieval.documents import Block, Document, check_length
-from retrieval.encodings import decode
+from retrieval.encodings import declared, decode
 from retrieval.format import Format, Source
 
 SUFFIXES = """
@@ -24,7 +24,7 @@ def create() -> Format:
 
 def parse(source: Source) -> Document:
     """The text as it stands."""
-    text = decode(source.data)
+    text = decode(source.data, declared(source.data))
     check_length(len(text), source.limits)
     return Document("", text, tuple(_definitions(text)))
 

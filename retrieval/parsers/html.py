@@ -3,7 +3,7 @@
 import re
 
 from retrieval.documents import Document, joined
-from retrieval.encodings import decode
+from retrieval.encodings import declared, decode
 from retrieval.format import Format, Source
 from retrieval.markup import pieces
 
@@ -33,5 +33,5 @@ def parse(source: Source) -> Document:
 
 def text_of(data: bytes) -> str:
     """The markup as text; its own word about its encoding is believed where it can be true."""
-    declared = CHARSET.search(data[:HEAD_BYTES])
-    return decode(data, declared.group(1).decode("ascii") if declared else None)
+    said = CHARSET.search(data[:HEAD_BYTES])
+    return decode(data, said.group(1).decode("ascii") if said else declared(data))

@@ -1,11 +1,14 @@
 """Texts in every encoding come back letter for letter."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.documents import Unreadable, clean
+from retrieval.documents import Limits, Unreadable, clean
 from retrieval.encodings import decode
+from retrieval.formats import parse
 
 UNICODE = ["utf-8", "utf-8-sig", "utf-16", "utf-32"]
 WESTERN = "The café’s “menu” — 5 € for a crème brûlée, naïve façade. Größe überprüft."
@@ -39,6 +42,45 @@ def test_an_encoding_that_nobody_declares_comes_back(times: int, way: tuple[str,
 @pytest.mark.parametrize(("text", "codec"), WAYS)
 def test_a_declared_encoding_is_believed(text: str, codec: str) -> None:
     assert decode(text[:12].encode(codec), codec) == text[:12]
+
+
+LETTERS = [
+    ("Umowa gwarancyjna obowiązuje przez dwa lata. Zażółć gęślą jaźń.", ("cp1250", "iso8859_2")),
+    ("Záruka platí dva roky. Zákazník může podat stížnost písemně.", ("cp1250", "iso8859_2")),
+    ("A jótállás két évig érvényes. Az ügyfél írásban tehet panaszt: árvíztűrő tükörfúrógép.", ("cp1250",)),
+    ("Garanti süresi satın alma tarihinden itibaren iki yıldır.", ("cp1254", "iso8859_9")),
+    ("Привет, мир! Это документ о гарантии.", ("cp1251", "koi8_r", "cp866", "iso8859_5")),
+    ("Гарантія діє два роки з дня покупки. Її можна подовжити.", ("cp1251", "koi8_u")),
+    ("الضمان ساري لمدة سنتين من تاريخ الشراء.", ("cp1256", "iso8859_6")),
+    ("การรับประกันมีผลสองปีนับจากวันที่ซื้อ", ("cp874",)),
+    ("Le cœur coûte 25 €; les élèves ont étudié à l'école.", ("cp1252", "iso8859_15")),
+    ("Total: £12 ½ at 20° ± 3%", ("cp1252",)),
+    ("Temp 20°C", ("cp1252",)),
+    ("© 2026 Example GmbH", ("cp1252",)),
+    ("Größe,Übung,Köln", ("cp1252", "cp850", "mac_roman")),
+]
+
+
+@pytest.mark.parametrize(("text", "codec"), [(text, codec) for text, codecs in LETTERS for codec in codecs])
+def test_a_short_text_is_known_by_the_letters_of_its_language(text: str, codec: str) -> None:
+    assert decode(text.encode(codec)) == text
+
+
+@pytest.mark.parametrize(
+    ("head", "filename"),
+    [('<?xml version="1.0" encoding="koi8-r"?>\n<a>', "a.xml"), ("#!/bin/python\n# -*- coding: koi8-r -*-\n", "a.py"),
+     ('<?xml version="1.0" encoding="koi8-r"?><html><p>', "a.xhtml")],
+)  # fmt: skip
+def test_what_a_file_says_about_its_encoding_is_believed(head: str, filename: str) -> None:
+    assert "Юла" in parse(f"{head}Юла".encode("koi8_r"), filename, Limits()).text
+
+
+@pytest.mark.parametrize("head", [b"", b"\x93NUMPY\1\0\x0e\0", b"RIFF\x24\x10\0\0WAVEfmt "])
+def test_numbers_of_two_bytes_are_no_chinese(head: bytes) -> None:
+    for top in (1000, 12_000, 30_000):
+        numbers = (int(top * (1 + math.sin(n / 9)) / 2 + n % 7) for n in range(2000))
+        with pytest.raises(Unreadable):
+            decode(head + b"".join(n.to_bytes(2, "little") for n in numbers))
 
 
 def test_a_wrong_word_about_the_encoding_is_not() -> None:
