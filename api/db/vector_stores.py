@@ -16,6 +16,7 @@ from api.db.windows import Window, through
 TOUCH = text(
     "UPDATE vector_stores SET last_active_at = now() WHERE id IN"
     " (SELECT id FROM vector_stores WHERE id = ANY(:store_ids) AND last_active_at < now() - interval '1 minute'"
+    " AND (expires_after_days IS NULL OR last_active_at + make_interval(days => expires_after_days) > now())"
     " FOR UPDATE SKIP LOCKED)"
 )
 
@@ -124,7 +125,10 @@ async def change(session: AsyncSession, store_id: str, **values: object) -> Vect
 
 
 async def touch(session: AsyncSession, store_ids: Sequence[str]) -> None:
-    """Stores were used: once a minute it is noted. One that is just being changed is left for the next time."""
+    """Stores were used: once a minute it is noted. One that is just being changed is left for the next time.
+
+    One whose time came to its end meanwhile, as it is removed, stays over.
+    """
     await session.execute(TOUCH, {"store_ids": list(store_ids)})
 
 
