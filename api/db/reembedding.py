@@ -142,7 +142,7 @@ async def left_behind(session: AsyncSession) -> list[str]:
 
 
 def _strays(old_id: str, new_id: str) -> tuple[ColumnElement[bool], ...]:
-    """Files of the new index that the old one does not have as they are there, or that were left out."""
+    """Files of the new index that the old one does not have as they are there, or that are to be tried once more."""
     there = aliased(VectorStoreFile)
     same = select(literal(1)).where(
         there.vector_store_id == old_id,
@@ -150,5 +150,6 @@ def _strays(old_id: str, new_id: str) -> tuple[ColumnElement[bool], ...]:
         there.status != "cancelled",
         there.max_tokens == VectorStoreFile.max_tokens,
         there.overlap_tokens == VectorStoreFile.overlap_tokens,
+        or_(there.status != WAITING, VectorStoreFile.status != "failed"),
     )
     return VectorStoreFile.vector_store_id == new_id, or_(VectorStoreFile.status == "cancelled", ~same.exists())

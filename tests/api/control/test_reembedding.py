@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from api.control.reembedding import Reembedding
-from api.db import knowledge, reembedding, vector_stores
-from api.db.tables import VectorStoreFile
+from api.db import knowledge, vector_stores
 from api.knowledge.store_files import Wanted
 from api.knowledge.stores import Embedding
 from configs.errors import BadRequest, MantaError, NotFound, Unavailable
@@ -205,10 +204,8 @@ async def test_many_files_are_copied_in_steps(life: Life, monkeypatch: pytest.Mo
     for number, file_id in enumerate(files):
         await life.embed(file_id, number)
     assert await life.job.turn() == 1
-    async with life.store.jobs.unit() as unit:
-        index = await life.index()
-        assert await reembedding.attempts(unit) == []
-        assert await unit.get(VectorStoreFile, (index.id, files[4])) is not None
+    assert (await life.told())["reembedding"] is None
+    assert life.files_of((await life.index()).id) == dict.fromkeys(files, "completed")
 
 
 async def test_batches_and_dates_stay(life: Life) -> None:

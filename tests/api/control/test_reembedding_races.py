@@ -48,3 +48,20 @@ async def test_cancelling_a_batch_that_is_done_leaves_the_new_index_alone(life: 
     life.complete(new.id, file_id, "cancelled")
     await life.job.turn()
     assert life.files_of(new.id) == {file_id: "in_progress"}
+
+
+async def test_a_failed_file_that_is_asked_for_again_is_tried_in_the_new_index_too(life: Life) -> None:
+    first, second = await life.filled(1), await life.filled(2)
+    life.complete(life.store.id, second, "failed")
+    await life.begin()
+    await life.job.turn()
+    await life.embed(first, 1)
+    await life.embed(second, 2, status="failed")
+    async with life.store.database.unit(life.store.scope) as unit:
+        await life.files.add(unit, await life.stores.index(unit, life.store.id), [Wanted(second, 800, 400)])
+    assert await life.job.turn() == 0
+    new = await life.new()
+    assert life.files_of(new.id) == {first: "completed", second: "in_progress"}
+    life.complete(new.id, second)
+    assert await life.job.turn() == 1
+    assert life.files_of(new.id) == {first: "completed", second: "completed"}
