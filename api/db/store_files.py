@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.db.ingest import CHANNEL, WAITING
 from api.db.notifications import notify
 from api.db.tables import Chunk, VectorStoreFile, VectorStoreFileBatch
+from api.db.vector_stores import counts_of_batch, files_of_batch
 from api.db.windows import Window, through
 
 ONE_ADDER = text("select pg_advisory_xact_lock(hashtextextended('manta store ' || :store_id, 0))")
@@ -30,7 +31,16 @@ AGAIN = text(
     "UPDATE vector_store_files AS f SET status = 'in_progress', error_code = NULL, error_message = NULL,"  # noqa: S608  made of constants
     " sizes_before = CASE f.status WHEN 'completed' THEN ARRAY[f.max_tokens, f.overlap_tokens] ELSE f.sizes_before END,"
     " max_tokens = given.max_tokens, overlap_tokens = given.overlap_tokens, epoch = f.epoch + 1, attempts = 0,"
-    f" leased_until = CASE WHEN f.leased_until IS NOT NULL THEN now() END FROM {GIVEN} {HERE}"
+    " leased_until = CASE WHEN f.leased_until IS NOT NULL THEN now() END, batch_id = :batch_id"
+    f" FROM {GIVEN} {HERE}"
+)
+HAND_ON = text(
+    "UPDATE vector_store_files AS f SET batch_id = later.id FROM ("
+    "SELECT DISTINCT ON (named.file_id) named.file_id, b.id FROM vector_store_file_batches AS b,"
+    " unnest(b.file_ids) AS named (file_id) WHERE b.vector_store_id = :store_id AND b.id <> :batch_id"
+    " AND NOT b.cancelled AND b.created_at >= :created_at ORDER BY named.file_id, b.created_at) AS later"
+    " WHERE f.vector_store_id = :store_id AND f.file_id = later.file_id AND f.batch_id = :batch_id"
+    " AND f.status = :status"
 )
 DESCRIBE = text(
     "UPDATE vector_store_files AS f SET attributes = given.attributes, described_seq = :seq"  # noqa: S608  made of constants
@@ -87,23 +97,15 @@ async def add(session: AsyncSession, whose: Whose, given: Sequence[Given]) -> bo
     return True
 
 
-async def again(session: AsyncSession, store_id: str, given: Sequence[Given]) -> None:
+async def again(session: AsyncSession, whose: Whose, given: Sequence[Given]) -> None:
     """Have files indexed anew; who works on them now is too late. A lease that is over says that somebody had begun."""
-    await session.execute(AGAIN, {"store_id": store_id} | _arrays(given))
+    await session.execute(AGAIN, {"store_id": whose.store_id, "batch_id": whose.batch_id} | _arrays(given))
     await notify(session, CHANNEL)
 
 
 async def describe(session: AsyncSession, store_id: str, seq: int, given: Sequence[Given]) -> None:
     """Other attributes, as the change `seq` of the store."""
     await session.execute(DESCRIBE, {"store_id": store_id, "seq": seq} | _arrays(given))
-
-
-async def adopt(session: AsyncSession, store_id: str, file_ids: Sequence[str], batch_id: str) -> None:
-    """Files that are there already belong to a new batch."""
-    query = update(VectorStoreFile).where(
-        VectorStoreFile.vector_store_id == store_id, VectorStoreFile.file_id.in_(file_ids)
-    )
-    await session.execute(query.values(batch_id=batch_id))
 
 
 async def get(session: AsyncSession, store_id: str, file_id: str) -> VectorStoreFile | None:
@@ -120,7 +122,7 @@ async def page(
     if status is not None:
         query = query.where(VectorStoreFile.status == status)
     if batch_id is not None:
-        query = query.where(VectorStoreFile.batch_id == batch_id)
+        query = query.where(VectorStoreFile.file_id.in_(files_of_batch(batch_id)))
     columns = (VectorStoreFile.created_at, VectorStoreFile.file_id)
     return await through(session, query, columns, here, window)
 
@@ -162,12 +164,17 @@ async def batch(session: AsyncSession, store_id: str, batch_id: str) -> VectorSt
 async def cancel(session: AsyncSession, row: VectorStoreFileBatch) -> None:
     """Leave out what is not indexed yet. Who works on it now is too late, and clears it away (`api.db.ingest`).
 
-    A file that was indexed before, and that nobody has begun to index anew, stays as it was.
+    A file that was indexed before, and that nobody has begun to index anew, stays as it was. One that another batch
+    had indexed stays what it is, and one that a later batch has too goes on for that.
     """
     here = VectorStoreFile.vector_store_id == row.vector_store_id
     waiting = (here, VectorStoreFile.batch_id == row.id, VectorStoreFile.status == WAITING)
     held = select(VectorStoreFile.file_id).where(*waiting).order_by(VectorStoreFile.file_id).with_for_update()
-    row.cancelled = row.cancelled or bool(list(await session.scalars(held)))
+    await session.execute(held)
+    if not row.cancelled:
+        row.cancelled = bool((await counts_of_batch(session, row.vector_store_id, row.id)).in_progress)
+    ours = {"store_id": row.vector_store_id, "batch_id": row.id, "created_at": row.created_at, "status": WAITING}
+    await session.execute(HAND_ON, ours)
     as_before = (VectorStoreFile.chunk_count > 0, VectorStoreFile.leased_until.is_(None))
     sizes = {"max_tokens": VectorStoreFile.sizes_before[1], "overlap_tokens": VectorStoreFile.sizes_before[2]}
     table = update(VectorStoreFile)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, and_, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from api.db.privacy import counted
-from api.db.tables import Chunk, VectorStore, VectorStoreFile
+from api.db.tables import Chunk, VectorStore, VectorStoreFile, VectorStoreFileBatch
 from api.db.windows import Window, through
 
 TOUCH = text(
@@ -167,9 +167,14 @@ async def counts(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, C
 
 
 async def counts_of_batch(session: AsyncSession, store_id: str, batch_id: str) -> Counts:
-    """The files of a batch that no later one took over."""
-    found = await _counted(session, VectorStoreFile.batch_id, [batch_id], VectorStoreFile.vector_store_id == store_id)
-    return found[batch_id]
+    """The files of a batch, as they are now."""
+    of_batch = VectorStoreFile.file_id.in_(files_of_batch(batch_id))
+    return (await _counted(session, VectorStoreFile.vector_store_id, [store_id], of_batch))[store_id]
+
+
+def files_of_batch(batch_id: str) -> Select[str]:
+    """The ids of a batch's files."""
+    return select(func.unnest(VectorStoreFileBatch.file_ids)).where(VectorStoreFileBatch.id == batch_id)
 
 
 async def expired(session: AsyncSession, limit: int) -> list[str]:

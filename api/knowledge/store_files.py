@@ -74,12 +74,10 @@ class StoreFiles:
             await _added(unit, whose, [_given(key, store, one) for one in new], param)
         again = [one for id_, one in each.items() if id_ in held and _is_stale(held[id_], one)]
         if again:
-            await queries.again(unit, store.id, [_given(key, store, one) for one in again])
+            await queries.again(unit, whose, [_given(key, store, one) for one in again])
         described = [one for id_, one in each.items() if id_ in held and _differs(key, held[id_], one)]
         if described:
             await queries.describe(unit, store.id, place.seq, [_given(key, store, one) for one in described])
-        if batch_id is not None and held:
-            await queries.adopt(unit, store.id, list(held), batch_id)
         await store_queries.touch(unit, [public_id(store)])
 
     async def add_batch(self, unit: Unit, store: VectorStore, wanted: Sequence[Wanted]) -> VectorStoreFileBatch:
@@ -89,6 +87,7 @@ class StoreFiles:
             organization_id=store.organization_id,
             user_id=store.user_id,
             vector_store_id=store.id,
+            file_ids=list(dict.fromkeys(one.file_id for one in wanted)),
         )
         await queries.add_batch(unit, row)
         await self.add(unit, store, wanted, row.id, "file_ids")
@@ -259,10 +258,10 @@ def _given(key: DataKey, store: VectorStore, one: Wanted) -> Given:
 
 
 def _status(row: VectorStoreFileBatch, counts: Counts) -> str:
-    if counts.in_progress:
-        return "in_progress"
     if row.cancelled:
         return "cancelled"
+    if counts.in_progress:
+        return "in_progress"
     return "failed" if counts.total and counts.failed == counts.total else "completed"
 
 

@@ -101,7 +101,11 @@ _table(
     fact="embedding_model dimensions expires_after_days last_active_at created_at",
     none="probe seq next_chunk index_since retired",
 )
-_table("vector_store_file_batches", id="id organization_id user_id vector_store_id", fact="cancelled created_at")
+_table(
+    "vector_store_file_batches",
+    id="id organization_id user_id vector_store_id file_ids",
+    fact="cancelled created_at",
+)
 _table(
     "vector_store_files",
     id="vector_store_id file_id organization_id user_id batch_id",

@@ -58,7 +58,7 @@ class VectorStore(Base):
 
 
 class VectorStoreFileBatch(Base):
-    """Files that were added together."""
+    """Files that were added together. Those that are indexed because of it have its id (`VectorStoreFile.batch_id`)."""
 
     __tablename__ = "vector_store_file_batches"
     __table_args__ = (Index(None, "vector_store_id"), Index(None, "organization_id"), Index(None, "user_id"))
@@ -67,6 +67,7 @@ class VectorStoreFileBatch(Base):
     organization_id: Mapped[OfOrganization]
     user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     vector_store_id: Mapped[str] = mapped_column(ForeignKey(OF_STORE, ondelete="CASCADE"))
+    file_ids: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     cancelled: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[Created]
 

@@ -5,7 +5,7 @@ import pytest
 from api.db import ingest, store_files
 from api.db.ingest_parts import Outcome, Part
 from api.db.session import Database
-from api.db.store_files import Given
+from api.db.store_files import Given, Whose
 from api.db.tables import VectorStoreFileBatch
 from configs.postgres import EmbeddedPostgres
 from tests.fixtures.database import ORGANIZATION, query
@@ -34,8 +34,7 @@ async def index(jobs: Database, *which: int, ends: bool = True) -> None:
 
 async def again(jobs: Database, file: str, max_tokens: int) -> None:
     async with jobs.unit() as unit:
-        await store_files.again(unit, "vs_a", [Given(file, b"", max_tokens, 0)])
-        await store_files.adopt(unit, "vs_a", [file], BATCH)
+        await store_files.again(unit, Whose("vs_a", ORGANIZATION, None, BATCH), [Given(file, b"", max_tokens, 0)])
 
 
 async def cancel(jobs: Database) -> None:

@@ -58,8 +58,9 @@ INSERT INTO files (id, organization_id, user_id, data_key_id, name, purpose, siz
 INSERT INTO vector_stores (id, organization_id, user_id, data_key_id, about, embedding_model, dimensions)
     SELECT 'vs_' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'dk_' || n, 'x', 'm', 384
     FROM generate_series(1, :rows) n;
-INSERT INTO vector_store_file_batches (id, organization_id, user_id, vector_store_id)
-    SELECT 'vsfb_' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'vs_' || n FROM generate_series(1, :rows) n;
+INSERT INTO vector_store_file_batches (id, organization_id, user_id, vector_store_id, file_ids)
+    SELECT 'vsfb_' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'vs_' || n, ARRAY['file-' || n]
+    FROM generate_series(1, :rows) n;
 INSERT INTO vector_store_files (vector_store_id, file_id, organization_id, user_id, batch_id, attributes, status,
     max_tokens, overlap_tokens)
     SELECT 'vs_' || n, 'file-' || n, 'org_' || (n % 1000 + 1), 'user_' || n, 'vsfb_' || n, 'x', 'completed', 800, 400

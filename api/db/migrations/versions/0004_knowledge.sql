@@ -28,6 +28,7 @@ CREATE TABLE vector_store_file_batches (
     organization_id text NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
     user_id text REFERENCES users (id) ON DELETE CASCADE,
     vector_store_id text NOT NULL REFERENCES vector_stores (id) ON DELETE CASCADE,
+    file_ids text[] NOT NULL DEFAULT '{}',
     cancelled boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now()
 );
