@@ -11,11 +11,14 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from retrieval.documents import invalid
+from retrieval.documents import Unreadable, invalid
+from retrieval.encodings import decode
 from retrieval.format import Source
 
 MAGIC = b"PK\x03\x04"
-LOCKED = 0x1
+LOCKED, UTF8 = 0x1, 0x800
+UNSAID = "cp437"
+"""As which `zipfile` reads a name whose encoding is not said; every byte is a letter in it."""
 NAME_CHARACTERS = 80
 RATIO_FROM_BYTES = 16 * 2**20
 """XML shrinks a lot; below this much unpacked a high ratio is no attack."""
@@ -30,7 +33,10 @@ class Container:
 
     def __init__(self, archive: ZipFile) -> None:
         self._archive = archive
-        self._members = {each.filename: each for each in archive.infolist() if not each.is_dir()}
+        _name(archive.infolist())
+        self.members = [each for each in archive.infolist() if not each.is_dir()]
+        """Its files, in its order; a name may come twice."""
+        self._members = {each.filename: each for each in self.members}
 
     @classmethod
     def open(cls, source: Source) -> Self:
@@ -50,21 +56,17 @@ class Container:
             raise invalid("The archive unpacks to far more than it should (a ZIP bomb?). Send its files themselves.")
         return cls(archive)
 
-    @property
-    def members(self) -> list[ZipInfo]:
-        """Its files, in its order."""
-        return list(self._members.values())
-
     def __contains__(self, name: object) -> bool:
         return name in self._members
 
-    def read(self, name: str) -> bytes:
-        """One member.
+    def read(self, part: str | ZipInfo) -> bytes:
+        """One member; the last one of a name.
 
         Raises:
             Unreadable: it is missing, locked, packed in an unknown way or damaged.
         """
-        member = self._members.get(name)
+        name = part.filename if isinstance(part, ZipInfo) else part
+        member = part if isinstance(part, ZipInfo) else self._members.get(part)
         if member is None:
             raise invalid(f"The file is broken: its part {short(name)!r} is missing. Save it again.")
         if member.flag_bits & LOCKED:
@@ -93,6 +95,19 @@ class Container:
             for each in self.xml(relations).iter(RELATIONS)
             if each.get("TargetMode") != "External"
         }
+
+
+def _name(members: list[ZipInfo]) -> None:
+    """Give members the names that were meant: old programs write them in their country's encoding and do not say so."""
+    old = [each for each in members if not each.flag_bits & UTF8 and not each.orig_filename.isascii()]
+    try:
+        written = "\n".join(each.orig_filename for each in old).encode(UNSAID)
+        meant = decode(written).split("\n")
+    except (UnicodeEncodeError, Unreadable):
+        return
+    if len(meant) == len(old) and all(each.filename == each.orig_filename for each in old):
+        for member, name in zip(old, meant, strict=True):
+            member.filename = name
 
 
 def names(data: bytes) -> frozenset[str]:

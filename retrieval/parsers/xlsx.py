@@ -28,7 +28,7 @@ def parse(source: Source) -> Document:
     """Every sheet, hidden ones too."""
     container = Container.open(source)
     for member in container.members:
-        container.read(member.filename)  # calamine trusts the sizes; here they are proven
+        container.read(member)  # calamine trusts the sizes; here they are proven
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(source.data))
         found = list(_sheets(workbook))

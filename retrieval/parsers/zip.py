@@ -42,7 +42,7 @@ def _members(container: Container, source: Source, notes: list[str]) -> Iterator
         name = clean(member.filename)
         told = short(name)
         try:
-            inner = source.inner(container.read(member.filename), name)
+            inner = source.inner(container.read(member), name)
         except Unreadable as refused:
             notes.append(f"{told}: {refused.message}")
             continue

@@ -35,6 +35,20 @@ def test_members_in_other_encodings() -> None:
     assert "Привет, как дела" in document.text
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("Отчет1", "cp866"), ("Größe1", "cp437"), ("Zażółć gęślą", "cp852"), ("Prüfung", "utf-8")]
+)
+def test_names_of_old_programs(name: str, codec: str) -> None:
+    written = name.encode(codec)
+    data = zipped({f"{'x' * len(written)}.txt": "words", "b.txt": "b"}).replace(b"x" * len(written), written)
+    assert parse(data, "a.zip", Limits()).text == f"{name}.txt\n\nwords\n\nb.txt\n\nb"
+
+
+def test_a_name_that_comes_twice() -> None:
+    data = zipped({"a1.txt": "first", "a2.txt": "second"}).replace(b"a2.txt", b"a1.txt")
+    assert parse(data, "a.zip", Limits()).text == "a1.txt\n\nfirst\n\na1.txt\n\nsecond"
+
+
 def test_a_member_that_cannot_be_read_is_named() -> None:
     document = read({"a.pdf": b"%PDF-1.7 obj nothing", "b.txt": "b"})
     assert document.text == "b.txt\n\nb"
