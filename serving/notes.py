@@ -1,7 +1,7 @@
 """Notes that replicas leave in Ray's own store: how far a start is, and where a replica listens.
 
-The store can be read and written while a replica's loop is busy loading, and from every process. Nothing but displays
-and metrics depends on a note: one that is lost or stale costs a line on a page.
+The store can be read and written while a replica's loop is busy loading, and from every process. No answer depends on a
+note: one that is lost or stale costs a line on a page, or a search that waits until its replica has read a new index.
 """
 
 import logging

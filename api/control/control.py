@@ -31,6 +31,7 @@ from retrieval import pages
 from retrieval.feed import StoreKey
 from retrieval.shards import Shard
 from serving import closed_door
+from serving.everywhere import EveryReplica
 from serving.feed import CHANGES, HEADS
 from serving.link.server import StreamReply
 from serving.linked import Linked
@@ -62,7 +63,7 @@ class Control(Linked):
         self._feed = StoreFeed.of(cluster)
         self._leadership = Leadership(url)
         self._ingesting = Ingesting.of(cluster, self._leadership.held)
-        self._reembedding = Reembedding.of(cluster, finder_of(cluster), self._leadership.held)
+        self._reembedding = Reembedding.of(cluster, EveryReplica.of(cluster, finder_of(cluster)), self._leadership.held)
         self._reconciler = Reconciler()
         self._status = Status()
         self._anchoring = Anchoring.of(cluster)
