@@ -22,7 +22,7 @@ UNSAID = "cp437"
 NAME_CHARACTERS = 80
 RATIO_FROM_BYTES = 16 * 2**20
 """XML shrinks a lot; below this much unpacked a high ratio is no attack."""
-STRICT = re.compile(rb"http://purl.oclc.org/ooxml/(\w+)/(main|relationships)\b")
+STRICT = re.compile(rb"http://purl.oclc.org/ooxml/(\w+)/(main|relationships|math|diagram)\b")
 TRANSITIONAL = rb"http://schemas.openxmlformats.org/\1/2006/\2"
 """Office files of the strict kind have other names for the same elements."""
 RELATIONS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"

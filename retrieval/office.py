@@ -1,6 +1,7 @@
 """What the parts of Office Open XML have in common."""
 
 import logging
+import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
@@ -13,6 +14,12 @@ CORE = "docProps/core.xml"
 TITLE = "{http://purl.org/dc/elements/1.1/}title"
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 """The same content again for old programs."""
+FORMULA = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+SIGNS = f"{FORMULA}t"
+PARTS = {f"{FORMULA}den": "/", f"{FORMULA}sup": "^", f"{FORMULA}sub": "_"}
+DIAGRAM = re.compile(r"(?:ppt|word)/diagrams/data[^/]*")
+UNREAD = {"Charts": re.compile(r"(?:ppt|word)/charts/chart[^/]*"), "Comments": re.compile(r"ppt/comments/[^/]*")}
+POINTS = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 
 
 def title(container: Container) -> str:
@@ -36,3 +43,28 @@ def walk(root: Element, whole: frozenset[str], skipped: frozenset[str] = frozens
         yield element
         if element.tag not in whole:
             waiting.extend(reversed(element))
+
+
+def left_out(container: Container) -> list[str]:
+    """Notes on kinds of parts that are not read."""
+    names = [member.filename for member in container.members]
+    return [f"{what} were left out." for what, part in UNREAD.items() if any(map(part.fullmatch, names))]
+
+
+def formula(element: Element) -> str:
+    """What one element of a formula adds to its line; nothing for what is none."""
+    if element.tag == SIGNS:
+        return element.text or ""
+    filled = element.tag in PARTS and any(each.text for each in element.iter(SIGNS))
+    return PARTS[element.tag] if filled else ""
+
+
+def diagrams(container: Container, part: str) -> Iterator[str]:
+    """The words of each diagram that a part shows, a line for each of its shapes."""
+    for name in container.related(part).values():
+        if DIAGRAM.fullmatch(name) and name in container:
+            shapes = (
+                "".join(each.text or "" for each in p.iter(f"{POINTS}t"))
+                for p in container.xml(name).iter(f"{POINTS}p")
+            )
+            yield "\n".join(shape for shape in shapes if shape.strip())

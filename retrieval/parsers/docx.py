@@ -13,6 +13,10 @@ W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 PARAGRAPH, TABLE, ROW, CELL, STYLE = f"{W}p", f"{W}tbl", f"{W}tr", f"{W}tc", f"{W}style"
 MAIN, STYLES = "word/document.xml", "word/styles.xml"
 NOTES = ("word/footnotes.xml", "word/endnotes.xml")
+ASIDE = {
+    re.compile(r"word/(?:header|footer)\d*\.xml"): "Running heads and feet",
+    re.compile(r"word/comments\.xml"): "Comments",
+}
 REMOVED = frozenset({f"{W}del", f"{W}moveFrom", f"{W}instrText"})
 NESTED = f"{W}txbxContent"
 PAGE_BREAK = f"{W}lastRenderedPageBreak"
@@ -32,14 +36,28 @@ def recognises(data: bytes) -> bool:
 
 
 def parse(source: Source) -> Document:
-    """The body, then the notes."""
+    """The body, then diagrams and notes. Running heads and comments are named in the document's notes."""
     container = Container.open(source)
     reader = _Reader(_levels(container), container.xml(MAIN))
     found = list(reader.pieces())
+    found += map(Piece, office.diagrams(container, MAIN))
     for part in NOTES:
         if part in container:
-            found += [Piece(text) for each in container.xml(part).iter(PARAGRAPH) if (text := _text(each))]
-    return joined(found, source.limits, office.title(container))
+            found += map(Piece, _paragraphs(container, part))
+    return joined(found, source.limits, office.title(container), _left_out(container))
+
+
+def _paragraphs(container: Container, part: str) -> Iterator[str]:
+    return (text for each in container.xml(part).iter(PARAGRAPH) if (text := _text(each)))
+
+
+def _left_out(container: Container) -> Iterator[str]:
+    """Kinds of parts that have words and are not read."""
+    yield from office.left_out(container)
+    for kind, told in ASIDE.items():
+        names = [member.filename for member in container.members if kind.fullmatch(member.filename)]
+        if any(True for name in names for _ in _paragraphs(container, name)):
+            yield f"{told} were left out."
 
 
 class _Reader:
@@ -95,7 +113,11 @@ def _outline(properties: Element) -> int:
 
 def _text(paragraph: Element) -> str:
     found = office.walk(paragraph, frozenset(), REMOVED | {NESTED})
-    return "".join((each.text or "") if each.tag == f"{W}t" else SIGNS.get(each.tag, "") for each in found).strip()
+    return "".join(_said(each) for each in found).strip()
+
+
+def _said(element: Element) -> str:
+    return (element.text or "") if element.tag == f"{W}t" else SIGNS.get(element.tag) or office.formula(element)
 
 
 def _boxes(paragraph: Element) -> Iterator[str]:

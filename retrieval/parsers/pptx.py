@@ -36,11 +36,12 @@ def parse(source: Source) -> Document:
     if len(shown) > source.limits.pages:
         raise invalid(f"The presentation has {len(shown)} slides, more than {source.limits.pages}. Split it.")
     found = [piece for page, slide in enumerate(shown, 1) if slide for piece in _slide(container, slide, page)]
-    return joined(found, source.limits, office.title(container))
+    return joined(found, source.limits, office.title(container), office.left_out(container))
 
 
 def _slide(container: Container, name: str, page: int) -> Iterator[Piece]:
     yield from _pieces(container.xml(name), page)
+    yield from (Piece(text, page=page) for text in office.diagrams(container, name))
     for part in container.related(name).values():
         if part.startswith("ppt/notesSlides/") and part in container:
             yield from (Piece(piece.text, page=page) for piece in _pieces(container.xml(part), page))
@@ -64,8 +65,13 @@ def _role(shape: Element) -> str:
 
 
 def _text(paragraph: Element) -> str:
-    return "".join("\n" if each.tag == f"{A}br" else each.text or "" for each in paragraph.iter()
-                   if each.tag in {f"{A}t", f"{A}br"}).strip()  # fmt: skip
+    return "".join(map(_said, paragraph.iter())).strip()
+
+
+def _said(element: Element) -> str:
+    if element.tag == f"{A}br":
+        return "\n"
+    return (element.text or "") if element.tag == f"{A}t" else office.formula(element)
 
 
 def _rows(table: Element) -> Iterator[str]:

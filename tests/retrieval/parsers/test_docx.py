@@ -12,6 +12,12 @@ from tests.retrieval.parsers.samples import docx, zipped
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 STRICT = "http://purl.oclc.org/ooxml/wordprocessingml/main"
+M = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+A = "http://schemas.openxmlformats.org/drawingml/2006/main"
+RELATED = (
+    '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+    '<Relationship Id="r1" Target="diagrams/data1.xml"/></Relationships>'
+)
 MC = "http://schemas.openxmlformats.org/markup-compatibility/2006"
 
 
@@ -28,6 +34,10 @@ def read(data: bytes) -> Document:
 
 def p(text: str, before: str = "") -> str:
     return f"<w:p>{before}<w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def r(sign: str) -> str:
+    return f"<m:r><m:t>{sign}</m:t></m:r>"
 
 
 def refused(data: bytes) -> str:
@@ -101,6 +111,24 @@ def test_pages_as_word_last_laid_them_out() -> None:
 def test_notes_come_last() -> None:
     document = read(body(p("body"), footnotes=f"<w:footnote>{p('foot')}</w:footnote>", endnotes=p("end")))
     assert document.text == "body\n\nfoot\n\nend"
+
+
+def test_formulas_and_diagrams_are_read_and_what_is_not_is_said() -> None:
+    signs = f"{r('E=')}<m:sSup><m:e>{r('mc')}</m:e><m:sup>{r('2')}</m:sup><m:sub/></m:sSup>"
+    inside = f'<w:p><w:r><w:t>So </w:t></w:r><m:oMath xmlns:m="{M}">{signs}</m:oMath><w:r><w:t>.</w:t></w:r></w:p>'
+    parts = {"comments": f"<w:comment>{p('Check')}</w:comment>", "header1": p("Secret"), "header2": "", "footer1": ""}
+    document = read(body(inside, **parts))
+    assert document.text == "So E=mc^2."
+    assert document.notes == ("Running heads and feet were left out.", "Comments were left out.")
+    shapes = "".join(f"<a:p><a:r><a:t>{word}</a:t></a:r></a:p>" for word in ("Plan", "", "Build"))
+    members: dict[str, bytes | str] = {
+        "word/document.xml": f'<w:document xmlns:w="{W}">{p("text")}</w:document>',
+        "word/_rels/document.xml.rels": RELATED,
+        "word/charts/chart1.xml": "<c/>",
+        "word/diagrams/data1.xml": f'<d xmlns:a="{A}">{shapes}</d>',
+    }
+    document = read(zipped(members))
+    assert (document.text, document.notes) == ("text\n\nPlan\nBuild", ("Charts were left out.",))
 
 
 def test_the_strict_kind() -> None:

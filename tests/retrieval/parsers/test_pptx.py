@@ -1,6 +1,7 @@
 """Presentations: slides in the order in which they are shown."""
 
 import io
+from zipfile import ZipFile
 
 import pptx as powerpoint
 import pytest
@@ -88,6 +89,26 @@ def test_tables_and_notes_as_powerpoint_makes_them() -> None:
     assert [(piece.kind, piece.text, piece.page) for piece in document.pieces()] == [
         ("table", "a | b c\n1 | 2", 1), ("text", "Aloud.", 1), ("text", "Box", 2),
     ]  # fmt: skip
+
+
+def test_formulas_and_diagrams() -> None:
+    name = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+    over, under = (f"<m:{part}><m:r><m:t>{part[0]}</m:t></m:r></m:{part}>" for part in ("num", "den"))
+    signs = f'<m:oMath xmlns:m="{name}"><m:f>{over}{under}</m:f></m:oMath>'
+    slide = f"<p:sp><p:txBody><a:p><a:r><a:t>Is </a:t></a:r>{signs}</a:p></p:txBody></p:sp>"
+    file = io.BytesIO(show(slide))
+    with ZipFile(file, "a") as archive:
+        related = (
+            f'<Relationships xmlns="{PACKAGE}"><Relationship Id="r1" Target="../diagrams/data1.xml"/></Relationships>'
+        )
+        archive.writestr("ppt/slides/_rels/slide1.xml.rels", related)
+        shapes = "".join(f"<a:p><a:r><a:t>{word}</a:t></a:r></a:p>" for word in ("Plan", "Build"))
+        archive.writestr("ppt/diagrams/data1.xml", f"<d {NAMES}>{shapes}</d>")
+        archive.writestr("ppt/comments/comment1.xml", "<c/>")
+        archive.writestr("ppt/charts/chart1.xml", "<c/>")
+    document = read(file.getvalue())
+    assert [(piece.text, piece.page) for piece in document.pieces()] == [("Is n/d", 1), ("Plan\nBuild", 1)]
+    assert document.notes == ("Charts were left out.", "Comments were left out.")
 
 
 def test_the_strict_kind_and_any_character() -> None:
