@@ -20,7 +20,7 @@ from serving.links import Links
 from serving.notes import Place
 from tests.fixtures.links import SECRET, Desk, listening
 
-HITS = [[Hit(7, 1.0, 1.0, None)]]
+HITS = [[Hit(7, 1.0, 1.0, 0.0)]]
 ASKED = [Query(terms=["heron"], k=1)]
 
 
