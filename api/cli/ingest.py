@@ -59,9 +59,10 @@ def run(
     from api.cli.client import require  # noqa: PLC0415  `--help` need not load it
     from api.cli.local_files import gather  # noqa: PLC0415  `--help` need not load it
 
-    with require(Installation(config, data_dir), url, key) as client:
+    installation = Installation(config, data_dir)
+    with require(installation, url, key) as client:
         wanted = Wanted(store or _name(sources[0]), embedding_model, delete, replace, not no_wait, dry_run)
-        report = _ingested(client, gather(sources), wanted)
+        report = _ingested(client, gather(sources, _page_bytes(installation, sources)), wanted)
     if as_json:
         print_json(report)
     else:
@@ -184,6 +185,12 @@ def _table(rows: list[dict[str, str]], columns: list[str], title: str) -> None:
         if len(rows) > SHOWN:
             typer.echo("… (--json lists all)")
         typer.echo()
+
+
+def _page_bytes(installation: Installation, sources: list[str]) -> int:
+    """As long as a file may be; where no page is fetched, no configuration is read."""
+    pages = any("://" in source for source in sources)
+    return installation.catalog.configuration.files.max_file_bytes if pages else 0
 
 
 def _name(source: str) -> str:

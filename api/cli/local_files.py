@@ -4,14 +4,16 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from api.fetch import Fetcher, NotFetched
-from configs.errors import BadRequest, Unavailable
+from api.fetch import Fetched, Fetcher, NotFetched
+from configs.errors import BadRequest, Unavailable, Unreadable
 from retrieval import formats
 from retrieval.documents import Limits
+from retrieval.encodings import decode
 
 MAX_PATH = 512
 """Characters of an attribute."""
@@ -20,6 +22,10 @@ SNIFF_BYTES = 4096
 TEXT_MARKS = (b"\xff\xfe", b"\xfe\xff")
 HIDDEN = "hidden"
 GOOD = range(200, 300)
+PAGE_BYTES = 2**20
+PAGE_TIMEOUT_S = 120.0
+LATIN = {"iso-8859-1", "iso8859-1", "latin1", "us-ascii"}
+"""What means Windows-1252 on the web (WHATWG, Encoding, 4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +67,8 @@ class Gathered:
     folders: list[Folder] = field(default_factory=list)
 
 
-def gather(sources: Sequence[str]) -> Gathered:
-    """Look through folders, files and `https://` addresses.
+def gather(sources: Sequence[str], page_bytes: int = PAGE_BYTES) -> Gathered:
+    """Look through folders, files and `https://` addresses; a page has at most `page_bytes`.
 
     Raises:
         BadRequest: one is not there, or cannot be read.
@@ -71,7 +77,7 @@ def gather(sources: Sequence[str]) -> Gathered:
     found = Gathered()
     for source in sources:
         if "://" in source:
-            found.files.append(fetched(source))
+            found.files.append(fetched(source, page_bytes))
         elif Path(source).is_dir():
             _add_folder(found, Path(source).resolve())
         elif Path(source).is_file():
@@ -88,18 +94,18 @@ def source_of(place: Path) -> str:
     return hashlib.sha256(os.fsencode(place)).hexdigest()[:SOURCE_DIGITS]
 
 
-def fetched(url: str) -> Local:
+def fetched(url: str, max_bytes: int = PAGE_BYTES) -> Local:
     """One page. Errors as `gather`."""
 
     async def ask() -> bytes:
-        fetcher = Fetcher()
+        fetcher = Fetcher(timeout_s=PAGE_TIMEOUT_S, max_bytes=max_bytes)
         try:
-            answer = await fetcher.get(url)
+            answer = await fetcher.page(url)
         finally:
             await fetcher.close()
         if answer.status not in GOOD:
             raise BadRequest(f"{url} answered with status {answer.status}")
-        return answer.body
+        return _plain(answer)
 
     if len(url) > MAX_PATH:
         raise BadRequest(f"the address has more than {MAX_PATH} characters: {url[:64]}…")
@@ -110,6 +116,19 @@ def fetched(url: str) -> Local:
     except Unavailable as error:
         raise Unavailable(f"{url} does not answer: save the page, and give the file") from error
     return Local(url, page_name(url), hashlib.sha256(body).hexdigest(), body)
+
+
+def _plain(answer: Fetched) -> bytes:
+    """What was answered; a text in an encoding that only the answer tells is made UTF-8, for no file tells it."""
+    if answer.charset is None or not (answer.media_type.startswith("text/") or answer.media_type.endswith("xml")):
+        return answer.body
+    try:
+        answer.body.decode()
+    except UnicodeDecodeError:
+        charset = "cp1252" if answer.charset.lower() in LATIN else answer.charset
+        with suppress(Unreadable):
+            return decode(answer.body, charset).encode()
+    return answer.body
 
 
 def page_name(url: str) -> str:

@@ -193,7 +193,7 @@ async def test_redirects_are_not_followed(server: Served, fetcher: Fetcher, stat
 
 @pytest.mark.parametrize("status", [200, 201, 400, 401, 403, 404])
 async def test_other_statuses_are_the_callers_to_judge(server: Served, fetcher: Fetcher, status: int) -> None:
-    assert await fetcher.get(f"{server.url}/status?n={status}") == Fetched(status, b"{}")
+    assert await fetcher.get(f"{server.url}/status?n={status}") == Fetched(status, b"{}", "application/json")
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])

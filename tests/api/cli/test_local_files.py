@@ -99,13 +99,21 @@ def test_a_page_has_a_name_that_tells_how_it_is_read(url: str, name: str) -> Non
     assert page_name(url) == name
 
 
+def answers() -> dict[str, Response]:
+    greek = {"content-type": "text/html; charset=greek"}
+    return {
+        "page": PlainTextResponse("<h1>Herons</h1>"),
+        "moved": RedirectResponse("/page#first"),
+        "round": RedirectResponse("/round"),
+        "away": RedirectResponse("https://169.254.169.254/latest?secret=1"),
+        "large": Response(b"%PDF-1.7" + b" " * 2**20, media_type="application/pdf"),
+        "greek": Response("<p>Ερωδιός</p>".encode("iso8859-7"), headers=greek),
+        "gone": PlainTextResponse("no", 404),
+    }
+
+
 async def answer(request: Request) -> Response:
-    match request.path_params["what"]:
-        case "page":
-            return PlainTextResponse("<h1>Herons</h1>")
-        case "moved":
-            return RedirectResponse("/page")
-    return PlainTextResponse("no", 404)
+    return answers()[request.path_params["what"]]
 
 
 @pytest.fixture
@@ -118,9 +126,16 @@ async def test_a_page_is_fetched_and_known_by_its_address(site: Served) -> None:
     found = await asyncio.to_thread(gather, [f"{site.url}/page"])
     (page,) = found.files
     assert (page.path, page.name, page.content) == (f"{site.url}/page", "page.html", b"<h1>Herons</h1>")
-    for what, told in (("moved", "redirect"), ("gone", "status 404")):
+    (moved,) = (await asyncio.to_thread(gather, [f"{site.url}/moved"])).files
+    assert (moved.path, moved.digest) == (f"{site.url}/moved", page.digest)
+    refused = {"gone": "status 404", "round": "more than 5 times", "away": r"169\.254/latest: ", "large": "larger"}
+    for what, told in refused.items():
         with pytest.raises(BadRequest, match=told):
             await asyncio.to_thread(gather, [f"{site.url}/{what}"])
+    (large,) = (await asyncio.to_thread(gather, [f"{site.url}/large"], 2 * 2**20)).files
+    assert len(large.content) == 2**20 + 8  # type: ignore[arg-type]
+    (greek,) = (await asyncio.to_thread(gather, [f"{site.url}/greek"])).files
+    assert greek.content == "<p>Ερωδιός</p>".encode()
 
 
 @pytest.mark.parametrize(
