@@ -1,9 +1,9 @@
-"""Batches that have files in common, through the real SDK."""
+"""Batches that have files in common or are cancelled, through the real SDK."""
 
 from typing import Any
 
 from tests.fixtures.application import Application
-from tests.fixtures.indexed import index, state, uploaded
+from tests.fixtures.indexed import chunk_count, index, state, uploaded
 from tests.fixtures.uploads import sdk
 
 OTHERWISE: Any = {"type": "static", "static": {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 50}}
@@ -57,3 +57,18 @@ async def test_who_has_a_file_indexed_anew_may_cancel_that(knowing: Application,
         assert (await batches.cancel(first.id, vector_store_id=store)).status == "cancelled"
         assert state(knowing, store, file)[0] == "in_progress"
         assert (await batches.cancel(second.id, vector_store_id=store)).file_counts.cancelled == 1
+
+
+async def test_cancelling_leaves_what_was_indexed_before(knowing: Application, fresh: str) -> None:
+    person = await knowing.register(fresh)
+    async with sdk(knowing, person) as client:
+        file = await uploaded(client)
+        store = (await client.vector_stores.create(file_ids=[file])).id
+        await index(knowing, person, client, store, file, ["one"])
+        batches = client.vector_stores.file_batches
+        again = await batches.create(store, file_ids=[file], chunking_strategy=OTHERWISE)
+        assert (await batches.cancel(again.id, vector_store_id=store)).status == "cancelled"
+        assert state(knowing, store, file)[0] == "completed"
+        assert chunk_count(knowing, store) == 1
+        done = await batches.create(store, file_ids=[file], attributes={"a": 1})
+        assert (await batches.cancel(done.id, vector_store_id=store)).status == "completed"

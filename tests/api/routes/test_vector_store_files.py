@@ -167,21 +167,6 @@ async def test_a_batch(knowing: Application, fresh: str) -> None:
                 await lost
 
 
-async def test_cancelling_leaves_what_was_indexed_before(knowing: Application, fresh: str) -> None:
-    person = await knowing.register(fresh)
-    async with sdk(knowing, person) as client:
-        file = await uploaded(client)
-        store = (await client.vector_stores.create(file_ids=[file])).id
-        await index(knowing, person, client, store, file, ["one"])
-        batches = client.vector_stores.file_batches
-        again = await batches.create(store, file_ids=[file], chunking_strategy=STATIC)
-        assert (await batches.cancel(again.id, vector_store_id=store)).status == "cancelled"
-        assert state(knowing, store, file)[0] == "completed"
-        assert chunk_count(knowing, store) == 1
-        done = await batches.create(store, file_ids=[file], attributes={"a": 1})
-        assert (await batches.cancel(done.id, vector_store_id=store)).status == "completed"
-
-
 async def test_two_who_add_a_file_at_once_are_both_heard(knowing: Application, fresh: str) -> None:
     async with sdk(knowing, await knowing.register(fresh)) as client:
         store = (await client.vector_stores.create()).id
