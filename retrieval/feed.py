@@ -101,6 +101,11 @@ def attributes_place(store_id: str, file_id: str, organization_id: str) -> bytes
     return aad_of("vector_store_files", f"{store_id}/{file_id}", "attributes", organization_id)
 
 
+def notes_place(store_id: str, file_id: str, organization_id: str) -> bytes:
+    """What the notes on a file in a store are bound to."""
+    return aad_of("vector_store_files", f"{store_id}/{file_id}", "notes", organization_id)
+
+
 def about_place(store_id: str, organization_id: str) -> bytes:
     """What the name, description and metadata of a store are bound to."""
     return aad_of("vector_stores", store_id, "about", organization_id)

@@ -119,6 +119,7 @@ def _ingested(client: "Client", gathered: "Gathered", wanted: Wanted) -> dict[st
     with _progress("indexed", len(sent.paths), whole=True) as told:
         failed = shelving.wait(client, store["id"], sent, told)
     report["failed"] += failed
+    report["notes"] = shelving.notes(client, store["id"], sent)
     report["waiting"] = 0
     bad = {each["path"] for each in report["failed"]}
     old = [each for path, files in plan.replaced.items() if path not in bad for each in files]
@@ -137,6 +138,7 @@ def _report(gathered: "Gathered", plan: "Plan", store_id: str | None, name: str)
         "unchanged": plan.unchanged,
         "failed": [{"path": each.path, **(each.error or {})} for each in plan.failed],
         "skipped": [{"path": each.path, "why": each.why} for each in gathered.skipped],
+        "notes": [],
         "waiting": 0,
         "dry_run": False,
     }
@@ -165,6 +167,7 @@ def _tell(report: dict[str, Any]) -> None:
                 _list(report[name])
     typer.echo(f"{report['unchanged']:>9,} unchanged")
     _table(report["skipped"], ["path", "why"], "left out")
+    _table(report["notes"], ["path", "note"], "not read")
     _table(report["failed"], ["path", "message"], "failed")
     typer.echo(f"store {report['store']['name']!r}: {report['store']['id'] or 'would be made'}")
     if report["waiting"]:

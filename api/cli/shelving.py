@@ -127,6 +127,16 @@ def wait(client: Client, store_id: str, sent: Sent, told: Callable[[int], None])
     return failed
 
 
+def notes(client: Client, store_id: str, sent: Sent) -> list[dict[str, str]]:
+    """What could not be read inside the files that were indexed."""
+    return [
+        {"path": sent.paths.get(each["id"], each["id"]), "note": note}
+        for batch_id, _ in sent.batches
+        for each in pages(client, f"{STORES}/{store_id}/file_batches/{batch_id}/files", filter="completed")
+        for note in each.get("notes", ())
+    ]
+
+
 def remove(client: Client, files: Sequence[Known]) -> None:
     """Delete files that this command had uploaded; one that is gone already is no error."""
     for each in files:

@@ -211,4 +211,4 @@ def _outcome(piece: Piece) -> Outcome | None:
     if piece.end is None:
         return None
     end = piece.end
-    return Outcome(end.chunk_count, end.usage_bytes, end.code, end.message)
+    return Outcome(end.chunk_count, end.usage_bytes, end.code, end.message, end.notes)

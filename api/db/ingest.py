@@ -234,7 +234,7 @@ async def _end(session: AsyncSession, ends: Sequence[tuple[Hold, Outcome]]) -> N
             if outcome.error_code is not None
             else {
                 "status": "completed", "error_code": None, "error_message": None,
-                "chunk_count": outcome.chunk_count, "usage_bytes": outcome.usage_bytes,
+                "chunk_count": outcome.chunk_count, "usage_bytes": outcome.usage_bytes, "notes": outcome.notes,
             }
         )
         for hold, outcome in ends
@@ -244,7 +244,10 @@ async def _end(session: AsyncSession, ends: Sequence[tuple[Hold, Outcome]]) -> N
 
 
 def _failed(message: str | None, code: str = "server_error") -> dict[str, Any]:
-    return {"status": "failed", "error_code": code, "error_message": message, "chunk_count": 0, "usage_bytes": 0}
+    return {
+        "status": "failed", "error_code": code, "error_message": message, "chunk_count": 0, "usage_bytes": 0,
+        "notes": None,
+    }  # fmt: skip
 
 
 async def _changed(session: AsyncSession, holds: Iterable[Hold], values: dict[str, Any]) -> set[Hold]:

@@ -18,12 +18,13 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a file ended; an `error_code` of OpenAI says that it failed."""
+    """How a file ended; an `error_code` of OpenAI says that it failed. `notes` are sealed."""
 
     chunk_count: int = 0
     usage_bytes: int = 0
     error_code: str | None = None
     error_message: str | None = None
+    notes: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

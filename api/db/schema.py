@@ -21,7 +21,7 @@ LOCK = 0x6D616E7461
 """Key of the advisory lock ("manta" in ASCII)."""
 KNOWLEDGE = "0004"
 AS_RELEASED = text(
-    "select 1 from pg_attribute where attrelid = to_regclass('vector_store_files') and attname = 'sizes_before'"
+    "select 1 from pg_attribute where attrelid = to_regclass('vector_store_files') and attname = 'notes'"
 )
 """What the last change of `KNOWLEDGE` made, while no version with it was released."""
 OUTDATED = (

@@ -23,6 +23,7 @@ from api.db.tables import VectorStore, VectorStoreFile, VectorStoreFileBatch
 from api.db.vector_stores import Counts
 from api.ids import new_id
 from api.knowledge.joined import Joined
+from api.knowledge.notes import readable_notes
 from api.knowledge.stores import NO_STORE, PARAM, Stores, counted
 from api.scope import Scope
 from api.vault.keys import DataKey
@@ -145,13 +146,14 @@ class StoreFiles:
         await queries.cancel(unit, row)
 
     async def told(self, unit: Unit, store: VectorStore, rows: Sequence[VectorStoreFile]) -> list[dict[str, Any]]:
-        """OpenAI's objects of files in a store.
+        """OpenAI's objects of files in a store; `notes` is ours.
 
         Raises:
             Unreadable: the store's key is gone.
         """
         key = await self._stores.key(unit, store)
-        return [_facts(store, row) | {"attributes": readable_attributes(key, row)} for row in rows]
+        opened = [{"attributes": readable_attributes(key, row), "notes": readable_notes(key, row)} for row in rows]
+        return [_facts(store, row) | each for row, each in zip(rows, opened, strict=True)]
 
     async def batch_told(self, unit: Unit, store: VectorStore, row: VectorStoreFileBatch) -> dict[str, Any]:
         """OpenAI's object of a batch."""

@@ -109,7 +109,7 @@ _table(
 _table(
     "vector_store_files",
     id="vector_store_id file_id organization_id user_id batch_id",
-    content="attributes",
+    content="attributes notes",
     fact="status error_code error_message max_tokens overlap_tokens usage_bytes chunk_count created_at",
     none="described_seq sizes_before epoch attempts leased_until",
 )

@@ -39,12 +39,16 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A file is done; with a `code` of OpenAI's `last_error` it failed, and nothing of it counts."""
+    """A file is done; with a `code` of OpenAI's `last_error` it failed, and nothing of it counts.
+
+    `notes` are a sealed list of sentences on what of it was not read.
+    """
 
     chunk_count: int = 0
     usage_bytes: int = 0
     code: str | None = None
     message: str | None = None
+    notes: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

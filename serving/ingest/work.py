@@ -4,7 +4,7 @@ One file that cannot be read does not stop the others. Whoever calls it decides 
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import orjson
 
@@ -15,8 +15,8 @@ from models.embedding.bulk import encode_all
 from models.embedding.probe import is_same, probe
 from models.embedding.protocol import Embedder, Vectors
 from retrieval.chunking import Chunk, chunks
-from retrieval.documents import Document, Limits, Unreadable
-from retrieval.feed import chunk_place
+from retrieval.documents import Document, Limits, Unreadable, clean
+from retrieval.feed import chunk_place, notes_place
 from retrieval.reading import read_document
 from serving.ingest.protocol import Batch, End, FileWork, Group, Piece, SealedChunk, Source
 from serving.ingest.windows import Windows
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 BATCH_CHUNKS = 256
 BATCH_CHARACTERS = 256 * 1024
 """About 300 windows of MiniLM, and with their vectors less than 4 MiB."""
+NOTES, NOTE_CHARACTERS = 50, 300
 Read = Callable[[bytes, str, Limits], Document]
 OTHER_MODEL = (
     "The model {!r} gives {} now. Name it anew as the store's 'embedding_model', which embeds the store anew, or serve "
@@ -68,7 +69,7 @@ def _one(wave: "_Wave", place: int, content: bytes, read: Read) -> Iterator[Batc
             wave.add(place, chunk)
             if wave.full:
                 yield wave.ready()
-        wave.end(place)
+        wave.end(place, document.notes)
     except Unreadable as refused:
         wave.fail(place, refused.code, refused.message)
     except (Unavailable, ConfigurationError) as error:  # also a full disk: the process that reads can write no log
@@ -92,6 +93,7 @@ class _Wave:
         self._characters = 0
         self._counts = [0] * len(group.files)
         self._bytes = [0] * len(group.files)
+        self._notes: dict[int, bytes | None] = {}
         self._ends: dict[int, End | None] = {}
 
     @property
@@ -105,8 +107,9 @@ class _Wave:
         self._characters += len(chunk.text)
         self._counts[place] += 1
 
-    def end(self, place: int) -> None:
-        """A file has no more chunks."""
+    def end(self, place: int, notes: Sequence[str] = ()) -> None:
+        """A file has no more chunks; `notes` tell what of it was not read."""
+        self._notes[place] = sealed_notes(self.group.files[place], notes) if notes else None
         self._ends[place] = None
 
     def fail(self, place: int, code: str, message: str) -> None:
@@ -137,7 +140,7 @@ class _Wave:
     def _end(self, place: int) -> End | None:
         if place not in self._ends:
             return None
-        return self._ends[place] or End(self._counts[place], self._bytes[place])
+        return self._ends[place] or End(self._counts[place], self._bytes[place], notes=self._notes[place])
 
 
 def sealed_chunk(file: FileWork, number: int, chunk: Chunk, vectors: Vectors) -> SealedChunk:
@@ -155,6 +158,16 @@ def sealed_chunk(file: FileWork, number: int, chunk: Chunk, vectors: Vectors) ->
         seal(file.key, content, chunk_place(*own, "content", file.organization_id)),
         seal(file.key, raw, chunk_place(*own, "vectors", file.organization_id)),
     )
+
+
+def sealed_notes(file: FileWork, notes: Sequence[str]) -> bytes:
+    """Notes as the table keeps them; of very many the first."""
+    told = [
+        clean(note) if len(note) <= NOTE_CHARACTERS else f"{clean(note[:NOTE_CHARACTERS])}…" for note in notes[:NOTES]
+    ]
+    if len(notes) > NOTES:
+        told.append(f"There are {len(notes) - NOTES:,} more.")
+    return seal(file.key, orjson.dumps(told), notes_place(file.store_id, file.file_id, file.organization_id))
 
 
 def _unlike(file: FileWork, embedder: Embedder) -> str | None:

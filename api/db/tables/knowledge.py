@@ -112,6 +112,7 @@ class VectorStoreFile(Base):
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     attributes: Mapped[bytes]
+    notes: Mapped[bytes | None]
     described_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     max_tokens: Mapped[int]
     overlap_tokens: Mapped[int]

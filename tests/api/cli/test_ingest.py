@@ -22,6 +22,7 @@ from tests.fixtures.indexed import MINILM, MODEL
 from tests.fixtures.ingesting import ThreadRunner
 from tests.fixtures.reading import find_code
 from tests.fixtures.rooms import working
+from tests.retrieval.parsers.samples import zipped
 
 __all__ = ["fresh", "knowing"]
 
@@ -159,6 +160,22 @@ async def test_a_file_that_fails_is_told_and_the_old_version_stays(
     (handbook / "a.md").write_text("# Herons\n\nThey fish.")
     told(await run(str(handbook), "--json"), 1)
     assert sorted(held(knowing)) == ["completed 1"] * 3 + ["failed 0"]
+
+
+async def test_what_inside_a_file_could_not_be_read_is_told(
+    person: Person, run: Command, indexing: object, handbook: Path
+) -> None:
+    (handbook / "all.zip").write_bytes(zipped({"b.txt": "Storks clap.", "secret.pdf": b"%PDF-1.4 this is none"}))
+    note = "secret.pdf: The PDF is broken. Open it in its program and save it again."
+    report = told(await run(str(handbook), "--json"))
+    assert report["notes"] == [{"path": "handbook/all.zip", "note": note}]
+    (store,) = (await person.http.get("/v1/vector_stores", headers=person.headers)).json()["data"]
+    files = (await person.http.get(f"/v1/vector_stores/{store['id']}/files", headers=person.headers)).json()["data"]
+    assert {each["attributes"]["path"]: each["notes"] for each in files} == {
+        "handbook/a.md": [], "handbook/c.txt": [], "handbook/deep/b.txt": [], "handbook/all.zip": [note],
+    }  # fmt: skip
+    (handbook / "all.zip").write_bytes(zipped({"b.txt": "Storks.", "secret.pdf": b"%PDF-1.4 this is none"}))
+    assert "secret.pdf" in (await run(str(handbook))).stdout
 
 
 async def test_files_are_handed_over_without_waiting(

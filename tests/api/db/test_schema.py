@@ -40,10 +40,10 @@ async def test_several_may_migrate_at_once(fresh: EmbeddedPostgres) -> None:
 
 def test_vector_stores_of_a_version_that_was_never_released_are_refused(fresh: EmbeddedPostgres) -> None:
     schema.upgrade(fresh.urls.owner_url)
-    query(fresh, "ALTER TABLE vector_store_files RENAME sizes_before TO former")
+    query(fresh, "ALTER TABLE vector_store_files RENAME notes TO former")
     with pytest.raises(ConfigurationError, match="an empty data directory"):
         schema.upgrade(fresh.urls.owner_url)
-    query(fresh, "ALTER TABLE vector_store_files RENAME former TO sizes_before")
+    query(fresh, "ALTER TABLE vector_store_files RENAME former TO notes")
     assert schema.upgrade(fresh.urls.owner_url) == (schema.wanted(), schema.wanted())
 
 

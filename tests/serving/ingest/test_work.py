@@ -7,18 +7,21 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
+import orjson
 import pytest
 
-from configs.errors import ConfigurationError, Unavailable
+from configs.errors import ConfigurationError, Unavailable, Unreadable
+from configs.seal import open_sealed
 from models.embedding.bulk import encode_all
 from models.embedding.probe import kept, probe
 from models.embedding.sentence_transformers import create
 from retrieval import reading
 from retrieval.chunking import Chunk
 from retrieval.documents import Document, Limits, Piece, joined
+from retrieval.feed import notes_place
 from serving.ingest.protocol import Batch, End, FileWork, Group, SealedChunk
 from serving.ingest.windows import Windows
-from serving.ingest.work import work
+from serving.ingest.work import sealed_notes, work
 from tests.fixtures.encoders import embedder, save_retrained_minilm, spec
 from tests.fixtures.ingesting import AWAY, KEY, Contents, opened
 from tests.fixtures.reading import find_code
@@ -89,6 +92,16 @@ def test_a_long_chunk_is_found_by_its_last_sentence() -> None:
     assert cosines.argmax() == len(vectors) - 1
     assert cosines[-1] > 0.35 > cosines[0]
     assert ends[0] == End(1, len(chunks[0][0][1]) + len(chunks[0][0][2]))
+
+
+def test_notes_are_sealed_for_their_file_and_bounded() -> None:
+    made = file("a.zip")
+    told = [f"{number}: {'locked ' * 99}" for number in range(60)]
+    notes = open_sealed(KEY, sealed_notes(made, told), notes_place("vs_1", "file-a.zip", "default"))
+    found = orjson.loads(notes)
+    assert (len(found), len(found[0]), found[-1]) == (51, 301, "There are 10 more.")
+    with pytest.raises(Unreadable):
+        open_sealed(KEY, sealed_notes(made, told), notes_place("vs_1", "file-b.zip", "default"))
 
 
 def test_one_bad_file_does_not_stop_the_others() -> None:

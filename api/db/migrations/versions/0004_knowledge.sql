@@ -46,6 +46,7 @@ CREATE TABLE vector_store_files (
     error_code text,
     error_message text,
     attributes bytea NOT NULL,
+    notes bytea,
     described_seq bigint NOT NULL DEFAULT 0,
     max_tokens integer NOT NULL,
     overlap_tokens integer NOT NULL,
