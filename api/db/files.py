@@ -59,7 +59,7 @@ async def page(session: AsyncSession, asked: Listing, window: Window) -> tuple[l
     query = select(File).where(here, _living())
     if asked.purpose is not None:
         query = query.where(File.purpose == asked.purpose)
-    return await through(session, query, (File.created_at, File.id), here, window)
+    return await through(session, query, (File.created_at, File.id), here, window, timed=True)
 
 
 async def get(session: AsyncSession, file_id: str) -> File | None:

@@ -80,7 +80,7 @@ async def page(
         VectorStore.index_of.is_(None),
     )
     columns = (VectorStore.created_at, VectorStore.id)
-    return await through(session, select(VectorStore).where(here), columns, here, window)
+    return await through(session, select(VectorStore).where(here), columns, here, window, timed=True)
 
 
 async def all_of(session: AsyncSession, store_ids: Sequence[str]) -> dict[str, VectorStore]:

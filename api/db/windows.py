@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.ids import time_of
 from configs.errors import BadRequest
 
 Row = TypeVar("Row")
@@ -29,23 +30,30 @@ class Window:
 
 
 async def through(
-    session: AsyncSession, query: Select[Row], columns: Columns, here: ColumnElement[bool], window: Window
+    session: AsyncSession,
+    query: Select[Row],
+    columns: Columns,
+    here: ColumnElement[bool],
+    window: Window,
+    *,
+    timed: bool = False,
 ) -> tuple[list[Row], bool]:
     """The rows in the window, and whether there are more on that side.
 
-    `columns` are what the list is ordered by; the rows that ids name are looked for `here`.
+    `columns` are what the list is ordered by; the rows that ids name are looked for `here`. Where the time is the one
+    that ids tell (`timed`, `api.ids`), the place of a row is known when it is gone.
 
     Raises:
-        BadRequest: `after` or `before` names no row: where the list would go on is not known.
+        BadRequest: `after` or `before` names no row, and where the list would go on is not known.
     """
     place: SQLColumnExpression[Any] = tuple_(*columns)
     down, backwards = window.newest_first, window.before is not None and window.after is None
     known = select(*columns).where(here)
     if window.after is not None:
-        mark = await _place(session, known, columns[1], window.after, "after")
+        mark = await _place(session, known, columns[1], window.after) or _told(window.after, "after", timed=timed)
         query = query.where(place < mark if down else place > mark)
     if window.before is not None:
-        mark = await _place(session, known, columns[1], window.before, "before")
+        mark = await _place(session, known, columns[1], window.before) or _told(window.before, "before", timed=timed)
         query = query.where(place > mark if down else place < mark)
     falling = down != backwards
     query = query.order_by(*(column.desc() if falling else column.asc() for column in columns))
@@ -61,11 +69,17 @@ def gone(param: str) -> BadRequest:
 
 
 async def _place(
-    session: AsyncSession, known: Select[datetime, str], column: SQLColumnExpression[str], mark: str | Place, param: str
-) -> Place:
+    session: AsyncSession, known: Select[datetime, str], column: SQLColumnExpression[str], mark: str | Place
+) -> Place | None:
     if not isinstance(mark, str):
         return mark
     found = (await session.execute(known.where(column == mark))).one_or_none()
-    if found is None:
+    return None if found is None else (found[0], found[1])
+
+
+def _told(mark: str | Place, param: str, *, timed: bool) -> Place:
+    """The place of a row that is gone."""
+    at = time_of(mark) if timed and isinstance(mark, str) else None
+    if at is None:
         raise gone(param)
-    return found[0], found[1]
+    return at, str(mark)

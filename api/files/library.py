@@ -19,7 +19,7 @@ from api.db.tables import File
 from api.files.blobs import Blobs, new_blob_id
 from api.files.form import Form
 from api.files.upload import Received, take
-from api.ids import new_id
+from api.ids import new_timed_id
 from api.scope import Scope
 from api.vault.keys import DataKey, owner_of_caller
 from api.vault.vault import Vault
@@ -84,7 +84,8 @@ class Library:
         await self._check_quota(unit, scope, written.size)
         same = await queries.same(unit, scope.organization_id, key.id, written.address)
         arrival.kept = same is None  # whether the row is there is not known until the unit of work is over
-        file_id = new_id("file").replace("_", "-", 1)
+        timed_id, made_at = new_timed_id("file")
+        file_id = timed_id.replace("_", "-", 1)
         row = File(
             id=file_id,
             organization_id=scope.organization_id,
@@ -96,6 +97,7 @@ class Library:
             digest=written.address,
             blob=same or arrival.blob,
             expires_at=expires_at,
+            created_at=made_at,
         )
         await queries.add(unit, row)
         return row

@@ -16,7 +16,7 @@ from api.db import vector_stores as queries
 from api.db.session import Database, Unit
 from api.db.tables import VectorStore
 from api.db.vector_stores import Counts, Searched
-from api.ids import new_id
+from api.ids import new_id, new_timed_id
 from api.knowledge.probing import Probes
 from api.scope import Scope
 from api.vault.keys import DataKey, owner_of_caller
@@ -69,9 +69,10 @@ class Stores:
     ) -> VectorStore:
         """A new, empty one. `about` is its name, description and metadata."""
         key = await self._vault.key_for(unit, owner_of_caller(scope))
-        store_id = new_id("vs")
+        store_id, made_at = new_timed_id("vs")
         row = VectorStore(
             id=store_id,
+            created_at=made_at,
             organization_id=scope.organization_id,
             user_id=scope.user_id or None,
             data_key_id=key.id,

@@ -2,7 +2,7 @@
 
 | class | what it is |
 |---|---|
-| `id` | names a row or a person by random digits; after an erasure it names nobody |
+| `id` | names a row or a person by random digits, some with the time it was made; after an erasure it names nobody |
 | `contact` | names a person to others: address, name, what a provider calls them |
 | `fact` | says something about a person: when, from where, how much |
 | `content` | what people wrote, sealed with their key |

@@ -52,18 +52,20 @@ async def test_pages(app: Application, fresh: str) -> None:
         assert [file.filename async for file in client.files.list(purpose="batch")] == ["2.txt"]
 
 
-async def test_a_page_behind_a_file_that_is_gone_is_told(app: Application, fresh: str) -> None:
+async def test_files_are_deleted_while_their_list_is_read(app: Application, fresh: str) -> None:
     async with sdk(app, await app.register(fresh)) as client:
-        for number in range(3):
-            await client.files.create(file=(f"{number}.txt", b"x"), purpose="assistants")
+        made = [(await client.files.create(file=(f"{n}.txt", b"x"), purpose="assistants")).id for n in range(5)]
         page = await client.files.list(limit=2)
         await client.files.delete(page.data[-1].id)
-        with pytest.raises(BadRequestError, match="reads all of the list first") as told:
-            await page.get_next_page()
-        assert told.value.param == "after"
-        for file in [each async for each in client.files.list(limit=2)]:
+        assert [file.id for file in (await page.get_next_page()).data] == made[1:3][::-1]
+        async for file in client.files.list(limit=2):
             await client.files.delete(file.id)
         assert [each async for each in client.files.list()] == []
+        for unknown in ("none", "file-" + "f" * 24, "file-" + "f" * 37):
+            with pytest.raises(BadRequestError, match="reads all of the list first") as told:
+                await client.files.list(after=unknown)
+            assert told.value.param == "after"
+        assert [each async for each in client.files.list(after="file-" + "f" * 38)] == []
 
 
 async def test_nobody_sees_the_files_of_another(app: Application, fresh: str) -> None:

@@ -68,6 +68,9 @@ async def test_pages_both_ways(knowing: Application, fresh: str) -> None:
             with pytest.raises(BadRequestError) as told:
                 await client.vector_stores.list(extra_query={param: "vs_none"})
             assert told.value.param == param
+        async for store in client.vector_stores.list(limit=2):
+            await client.vector_stores.delete(store.id)
+        assert [store async for store in client.vector_stores.list()] == []
 
 
 async def test_nobody_sees_the_stores_of_another(knowing: Application, fresh: str) -> None:
