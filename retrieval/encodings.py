@@ -131,7 +131,7 @@ def _likeliest(data: bytes) -> str | None:
         sample = sample[: sample.rfind(b"\n") + 1] or sample
     sample = b"\n".join(dict.fromkeys(sample.split(b"\n")))  # a line that comes again says nothing new
     best = from_bytes(sample, cp_isolation=COMMON).best()
-    letters = likeliest(sample)
+    letters = likeliest(sample, best.encoding if best is not None else None)
     if (
         best is not None
         and best.encoding in EASTERN
