@@ -1,7 +1,8 @@
+import itertools
 import os
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -15,6 +16,7 @@ from configs.keyring import Keyring
 from tests.fixtures.backups import content, keyring, store_in
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+LATER = itertools.count()
 
 
 def manifest(store: Store, backup_id: str | None = None, **streams: tuple[Part, ...]) -> Manifest:
@@ -25,7 +27,7 @@ def manifest(store: Store, backup_id: str | None = None, **streams: tuple[Part, 
 
 
 def kept(store: Store, words: bytes) -> Manifest:
-    backup_id = new_id(NOW)
+    backup_id = new_id(NOW + timedelta(microseconds=next(LATER)))
     backup = manifest(store, backup_id, words=store.send(backup_id, "words", [words]))
     store.finish(backup)
     return backup
