@@ -221,7 +221,7 @@ async def test_a_file_that_nobody_wants_any_more_ends_the_work(room: Room, end: 
     file, next_one = await room.add(store, "a.txt", LONG), await room.add(store, "b.txt", "Herons.")
     async with room.working():
         await room.written(file)
-        query(room.postgres, end, file)
+        await asyncio.to_thread(query, room.postgres, end, file)  # work that is under way may hold the row
         ((state, _, _, attempts),) = await room.ended(next_one)
     assert (state, attempts) == ("completed", 1)
     assert room.runner.ended[0] is False
@@ -233,7 +233,7 @@ async def test_work_is_cancelled_where_nobody_wants_any_of_it(room: Room) -> Non
     async with room.working(lease_s=0.3):
         await room.written(file)
         room.runner.go_on.clear()
-        query(room.postgres, "UPDATE vector_store_files SET status = 'cancelled'")
+        await asyncio.to_thread(query, room.postgres, "UPDATE vector_store_files SET status = 'cancelled'")
         await asyncio.sleep(0.5)
         room.runner.go_on.set()
         async with asyncio.timeout(10):

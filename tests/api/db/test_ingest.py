@@ -236,9 +236,12 @@ async def test_claiming_from_many_walks_no_table(postgres: EmbeddedPostgres, job
         " SELECT 'file-q-' || n, 'default', 'dk', 'x', 'assistants', 1, 'x', 'b' FROM generate_series(1, 30000) n;"
         "INSERT INTO vector_store_files (vector_store_id, file_id, organization_id, attributes, max_tokens,"
         " overlap_tokens) SELECT 'vs_' || (n % 1000 + 1), 'file-q-' || n, 'default', 'x', 800, 400"
-        " FROM generate_series(1, 30000) n;",
+        " FROM generate_series(1, 30000) n;"
+        "INSERT INTO chunks (vector_store_id, id, file_id, organization_id, seq, number, content, vectors)"
+        " SELECT 'vs_' || (n % 1000 + 1), n, 'file-q-' || n, 'default', n, 0, 'x', 'x'"
+        " FROM generate_series(20000, 30000) n;",
     )
-    query(postgres, "ANALYZE vector_stores, files, vector_store_files")
+    query(postgres, "ANALYZE vector_stores, files, vector_store_files, chunks")
     with heard(jobs) as seen:
         (first, *_) = await claimed(jobs, after="vs_5")
         await write(jobs, Part(first.hold, chunks(0), Outcome(1)))
