@@ -1,6 +1,7 @@
 """Questions gathered into batches: while some are answered, those that come wait and go together. It knows no index.
 
 Nobody waits for a batch to fill: with one caller every question goes at once, with many the batches grow by themselves.
+No lane takes more than its share of all questions, or one would have them all and the others would rest.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ class Gathering(Generic[Q, A]):
         self._lanes = lanes
         self._waiting: deque[tuple[Q, asyncio.Future[A]]] = deque()
         self._busy = 0
+        self._asked = 0
+        """Questions in batches that are under way."""
 
     async def ask(self, questions: Sequence[Q]) -> list[A]:
         """The answers, in order. Whatever `answer` raises, every question of its batch gets."""
@@ -38,10 +41,12 @@ class Gathering(Generic[Q, A]):
 
     def _go(self) -> None:
         while self._waiting and self._busy < self._lanes:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            share = -(-(len(self._waiting) + self._asked) // self._lanes)
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, share, len(self._waiting)))]
             batch = [(question, future) for question, future in batch if not future.done()]  # some have left
             if batch:
                 self._busy += 1
+                self._asked += len(batch)
                 work = asyncio.get_running_loop().run_in_executor(
                     self._threads, self._answer, [question for question, _ in batch]
                 )
@@ -49,6 +54,7 @@ class Gathering(Generic[Q, A]):
 
     def _over(self, batch: list[tuple[Q, "asyncio.Future[A]"]], done: "asyncio.Future[Sequence[A]]") -> None:
         self._busy -= 1
+        self._asked -= len(batch)
         error = done.exception()
         answers: Sequence[A | None] = [None] * len(batch) if error is not None else done.result()
         for (_, future), answer in zip(batch, answers, strict=True):
