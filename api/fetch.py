@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -214,7 +215,7 @@ def _shown(url: httpx2.URL) -> str:
 
 
 def _served(fetched: Fetched) -> Fetched:
-    if fetched.status >= 500 or fetched.status == 429:  # noqa: PLR2004
+    if fetched.status >= HTTPStatus.INTERNAL_SERVER_ERROR or fetched.status == HTTPStatus.TOO_MANY_REQUESTS:
         raise Unavailable("Another service cannot serve now.", retry_after_s=RETRY_AFTER_S)
     return fetched
 
